@@ -1,0 +1,23 @@
+"""skebm: energy-based models for scikit-learn, with likelihoods in nats.
+
+Chapter 18 of *Deep Learning* ("Confronting the Partition Function") is about models
+p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this house:
+
+===================  =============================================================================
+``skebm.energies``   parameters, -log p~(x), conditionals, one Gibbs sweep, and their kernels
+``skebm.criteria``   what is followed when Z is unknown: contrastive divergence and its siblings
+``skebm.samplers``   Markov chains over any energy
+``skebm.partition``  log Z afterwards: exact, or by annealed importance sampling
+===================  =============================================================================
+
+An estimator picks one of each and is thin: ``rbm.py`` holds what users type, ``_rbm_fit.py`` how
+RBMs learn, ``_rbm.py`` what is asked of them once fitted, ``_base.py`` what all estimators share.
+The cellar serves everybody: ``_jit.py`` (compilation, caching, threads), ``_rng.py`` (random
+numbers), ``_numerics.py`` (stable functions), ``_validation.py`` (checks), ``_callbacks.py``.
+Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_base``, estimators.
+"""
+
+from skebm._version import __version__
+from skebm.rbm import CDRBM, PCDRBM, RdmRBM
+
+__all__ = ["CDRBM", "PCDRBM", "RdmRBM", "__version__"]

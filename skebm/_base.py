@@ -1,0 +1,189 @@
+"""What every estimator shares: an energy, and a likelihood that knows its own log Z."""
+
+import hashlib
+import numbers
+from abc import ABC, abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skebm._jit import threads
+from skebm._rng import draw_entropy
+from skebm._validation import Choice, Number, RandomState, check_parameters, positive_integer
+from skebm.energies import IndependentBernoulli
+from skebm.partition import METHODS, log_partition
+
+BASES = ("marginals", "uniform", "biases")
+_KEPT = 41  # purpose of the random numbers behind ``log_partition_``
+
+_PARTITION_RULES = {
+    "method": Choice(METHODS),
+    "n_chains": positive_integer(None),
+    "n_temperatures": positive_integer("auto"),
+    "target_stderr": Number(numbers.Real, 0, above=True, also=(None,)),
+    "level": Number(numbers.Real, 0, 1, above=True, below=True),
+    "random_state": RandomState(),
+}
+
+
+class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
+    """Base of all estimators: p(x) = e^{-E(x)} / Z with Z computed after training."""
+
+    @abstractmethod
+    def _parameters(self):
+        """The fitted arrays that determine the model, as a tuple."""
+
+    @abstractmethod
+    def _energy(self):
+        """The fitted energy."""
+
+    @abstractmethod
+    def _marginals(self):
+        """Means of the training data, or None if the model was not fitted here."""
+
+    @abstractmethod
+    def _rows(self, X):
+        """Checked :class:`Rows` of new data."""
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, coded as in training.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            log p(x) in nats, normalised with :attr:`log_partition_`. If that is an AIS estimate
+            its error is shared by all rows, and the likelihoods are too large on average.
+        """
+        check_is_fitted(self)
+        return -self._energies(X) - self.log_partition_.value
+
+    def score(self, X, y=None):
+        """Mean log-likelihood per row in nats, the value that a search maximises.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, coded as in training.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+        """
+        return float(np.mean(self.score_samples(X)))
+
+    @property
+    def log_partition_(self):
+        """The :class:`~skebm.partition.LogPartition` that likelihoods are normalised with.
+
+        Exact where that takes a moment, AIS otherwise; computed at first use with a seed fixed
+        by ``fit``, then kept until the parameters change.
+        """
+        if "_entropy" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no log_partition_ before it is fitted")
+        fingerprint = self._fingerprint()
+        kept = vars(self).get("_kept_log_partition")
+        if kept is None or kept[0] != fingerprint:
+            result = self._compute_log_partition("auto", "marginals", (*self._entropy, _KEPT))
+            kept = self._kept_log_partition = (fingerprint, result)
+        return kept[1]
+
+    def log_partition(
+        self,
+        method="auto",
+        *,
+        n_chains=None,
+        n_temperatures="auto",
+        base="marginals",
+        target_stderr=None,
+        level=0.95,
+        random_state=None,
+    ):
+        """Compute log Z afresh.
+
+        Parameters
+        ----------
+        method : {"auto", "exact", "ais"}, default="auto"
+            Exact enumeration, annealed importance sampling, or exact where it takes seconds.
+        n_chains : int or None, default=None
+            Number of AIS chains; None plans it for ``target_stderr``, at least 128.
+        n_temperatures : int or "auto", default="auto"
+            Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
+        base : {"marginals", "uniform", "biases"} or array-like (n_features,), default="marginals"
+            Independent units that AIS starts from: the training data's means (the model's own
+            visible biases after ``from_parameters``), fair coins, the visible biases, or means
+            strictly between 0 and 1.
+        target_stderr : float or None, default=None
+            Standard error in nats that ``n_chains`` is planned for; None means 0.05.
+        level : float, default=0.95
+            Level of the interval, between 0 and 1.
+        random_state : None, int, RandomState or Generator, default=None
+            Seed; None differs at every call.
+
+        Returns
+        -------
+        LogPartition
+
+        Raises
+        ------
+        ValueError
+            If ``method="exact"`` would take more than an hour; the message says how long.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If AIS itself shows that its interval cannot be trusted.
+        """
+        check_is_fitted(self)
+        options = {
+            "n_chains": n_chains,
+            "n_temperatures": n_temperatures,
+            "target_stderr": target_stderr,
+            "level": level,
+        }
+        values = {"method": method, "random_state": random_state, **options}
+        check_parameters(_PARTITION_RULES, values, "log_partition")
+        return self._compute_log_partition(method, base, draw_entropy(random_state), **options)
+
+    def _compute_log_partition(self, method, base, entropy, **options):
+        energy = self._energy()
+        with threads(getattr(self, "n_jobs", None)):
+            return log_partition(
+                energy, self._base(energy, base), entropy, method=method, **options
+            )
+
+    def _base(self, energy, base):
+        if not isinstance(base, str):
+            means = np.asarray(base, dtype=np.float64)
+            if means.shape != (energy.n_features,) or not ((means > 0) & (means < 1)).all():
+                raise ValueError(
+                    f"base must be one of {BASES} or ({energy.n_features},) means strictly between "
+                    f"0 and 1, got an array of shape {means.shape}."
+                )
+            return IndependentBernoulli.from_marginals(means)
+        Choice(BASES).check("log_partition: base", base)
+        if base == "uniform":
+            return IndependentBernoulli(np.zeros(energy.n_features))
+        return energy.base(self._marginals() if base == "marginals" else None)
+
+    def _energies(self, X):
+        """E(x) of each row of X, block by block."""
+        rows, energy = self._rows(X), self._energy()
+        out = np.empty(len(rows))
+        with threads(getattr(self, "n_jobs", None)):
+            for part, block in rows.blocks(energy.dtype):
+                out[part] = energy.energy(block)
+        return out
+
+    def _fingerprint(self):
+        digest = hashlib.blake2b(digest_size=16)
+        for array in self._parameters():
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()

@@ -1,0 +1,238 @@
+"""How kernels are compiled, cached and run: the only user of Numba's decorators.
+
+A *kernel* is a function called from Python. It exists as two twins compiled from the same
+source: one with ``parallel=True``, and a serial one for the places where Numba's threading
+layer cannot be entered (a forked child, or a worker thread over the ``workqueue`` layer) and
+for problems too small to be worth waking a second thread. Both split their work into the same
+fixed chunks, so both give the same bits. An *inline* function is called from kernels only.
+"""
+
+import functools
+import hashlib
+import inspect
+import os
+import pickle
+import threading
+import types
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import numba
+import numpy as np
+from joblib import effective_n_jobs
+from threadpoolctl import ThreadpoolController
+
+# Everything that lets loops vectorise, nothing that assumes NaN and inf away.
+FASTMATH = {"contract", "reassoc", "arcp", "nsz"}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+
+# Only explicit prange loops run in parallel; array expressions never become parallel sums.
+_PARALLEL = dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+) | {"prange": True}
+
+# Rows that one thread works on at a time. Fixed, so that results never depend on the threads.
+CHUNK = 64
+
+# Work of one kernel call: some tens of milliseconds on one core, so that Ctrl-C is answered.
+FLOPS_PER_CALL = 1.5e9
+
+# Below this much work a second thread costs more than it brings.
+PARALLEL_FLOPS = 1e6
+
+# What a missing, truncated or foreign cache file, or a full disk, has been seen to raise.
+_CACHE_ERRORS = (
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    ValueError,
+)
+
+_PROCESS = os.getpid()
+
+inline = numba.njit(**_OPTIONS)
+
+# The same for arithmetic whose order is part of its accuracy.
+ordered_inline = numba.njit(**dict(_OPTIONS, fastmath={"contract"}))
+
+
+def kernel(writes):
+    """Decorate a kernel; ``writes`` names the arrays it changes, all others arrive read-only."""
+    return lambda function: Kernel(function, writes)
+
+
+class Kernel:
+    """A function compiled at its first call, in the twin that is safe where it is called."""
+
+    def __init__(self, function, writes):
+        functools.update_wrapper(self, function)
+        names = list(inspect.signature(function).parameters)
+        unknown = set(writes) - set(names)
+        if unknown:
+            raise TypeError(f"{function.__name__} has no parameters {sorted(unknown)}")
+        self.function = function
+        self._writes = [name in writes for name in names]
+        self._twins = {}
+
+    def __call__(self, *arguments, parallel=True):
+        arguments = [
+            argument if written or not isinstance(argument, np.ndarray) else _read_only(argument)
+            for argument, written in zip(arguments, self._writes, strict=True)
+        ]
+        kind = "parallel" if parallel and parallel_is_safe() else "serial"
+        with _single_threaded_blas:
+            return self._run(kind, arguments)
+
+    def compiled(self):
+        """Whether some twin has been compiled (or loaded from the cache) in this process."""
+        return any(getattr(twin, "signatures", True) for twin in self._twins.values())
+
+    def _run(self, kind, arguments):
+        twin = self._twins.get(kind) or self._build(kind)
+        try:
+            return twin(*arguments)
+        except _CACHE_ERRORS as error:
+            # Kernels do not raise, so this is the cache: drop the entry, else do without.
+            if not getattr(twin, "_skebm_cached", False):
+                raise
+            self._drop_cache_entry(twin)
+            try:
+                return self._build(kind)(*arguments)
+            except _CACHE_ERRORS:
+                _warn_without_cache(error)
+                return self._build(kind, cache=False)(*arguments)
+
+    def _build(self, kind, cache=None):
+        cache = os.environ.get("SKEBM_CACHE", "1") != "0" if cache is None else cache
+        function = _renamed(self.function, f"{self.function.__name__}_{kind}_{_digest()}")
+        options = dict(_OPTIONS, parallel=_PARALLEL if kind == "parallel" else False)
+        try:
+            twin = numba.njit(cache=cache, **options)(function)
+        except RuntimeError as error:  # no folder to write a cache into
+            _warn_without_cache(error)
+            cache, twin = False, numba.njit(**options)(function)
+        if hasattr(twin, "py_func"):  # a plain function under NUMBA_DISABLE_JIT
+            twin._skebm_cached = cache
+        self._twins[kind] = twin
+        return twin
+
+    @staticmethod
+    def _drop_cache_entry(twin):
+        for path in Path(twin.stats.cache_path or os.devnull).glob(f"*.{twin.__name__}-*.nb*"):
+            try:
+                path.unlink()
+            except OSError:
+                pass
+
+
+def _renamed(function, name):
+    """A copy under another name, since Numba's cache tells functions apart by their names."""
+    copy = types.FunctionType(
+        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    return copy
+
+
+def _read_only(array):
+    # One compiled version serves writable, read-only and memory-mapped arrays alike.
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@functools.cache
+def _digest():
+    """Digest of the package's sources: a change in any file makes every cached kernel stale."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
+@functools.cache
+def _warn_once(message):
+    warnings.warn(message, RuntimeWarning, stacklevel=6)
+
+
+def _warn_without_cache(error):
+    _warn_once(
+        "skebm cannot keep its compiled kernels on disk and will compile them anew in every "
+        f"process ({type(error).__name__}: {error}). Set NUMBA_CACHE_DIR to a writable folder, "
+        "or SKEBM_CACHE=0 to do without a cache and without this warning."
+    )
+
+
+# -- threads -----------------------------------------------------------------------------------
+
+
+def parallel_is_safe():
+    """Whether a parallel kernel may be entered here and now."""
+    if os.getpid() != _PROCESS:  # threads do not survive a fork
+        return False
+    if threading.current_thread() is threading.main_thread():
+        return True
+    return _threading_layer() in ("omp", "tbb")
+
+
+@functools.cache
+def _threading_layer():
+    numba.get_num_threads()  # starts the layer, whose name is known only then
+    return numba.threading_layer()
+
+
+@contextmanager
+def threads(n_jobs):
+    """Limit Numba to ``n_jobs`` threads (scikit-learn's meaning); None leaves it as it is."""
+    if n_jobs is None or not parallel_is_safe():
+        yield
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(max(1, min(effective_n_jobs(n_jobs), numba.config.NUMBA_NUM_THREADS)))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+class _SingleThreadedBLAS:
+    """Limits BLAS to one thread while any kernel runs: kernels call it from each of their own."""
+
+    def __init__(self):
+        self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self):
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._limiter = None
+
+    def __enter__(self):
+        with self._lock:
+            if self._depth == 0:
+                self._limiter = _blas_controller().limit(limits=1)
+            self._depth += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._limiter.restore_original_limits()
+
+
+@functools.cache
+def _blas_controller():
+    import scipy.linalg.cython_blas  # noqa: F401  (the BLAS behind np.dot in kernels)
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+_single_threaded_blas = _SingleThreadedBLAS()

@@ -1,0 +1,92 @@
+"""Elementary functions for kernels: stable where libraries overflow, and fast in loops.
+
+Numba calls the C library for every single ``exp``. The one here is plain arithmetic, which the
+compiler turns into vector instructions; it saturates instead of overflowing, so that
+``1 / (1 + exp(-x))`` needs no special cases. All functions take a float32 or a float64 and stay
+in that precision.
+"""
+
+import math
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from skebm._jit import FASTMATH, inline, ordered_inline
+
+_LOG2_E = 1.4426950408889634
+# log 2 in two parts, the first short enough to make its product with a whole number exact.
+_LOG2_HIGH_32, _LOG2_LOW_32 = np.float32(0.693359375), np.float32(-2.12194440e-4)
+_LOG2_HIGH_64, _LOG2_LOW_64 = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_LOG2_E_32 = np.float32(_LOG2_E)
+_C2, _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12, _C13 = (
+    1.0 / math.factorial(n) for n in range(2, 14)
+)
+_S2, _S3, _S4, _S5, _S6, _S7 = (np.float32(1.0 / math.factorial(n)) for n in range(2, 8))
+
+# Longest product of factors between one and two that a float64 holds, with room to spare.
+PRODUCT = 512
+
+
+@ordered_inline
+def _exp32(x):
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    n = np.floor(x * _LOG2_E_32 + np.float32(0.5))
+    r = (x - n * _LOG2_HIGH_32) - n * _LOG2_LOW_32
+    p = _S2 + r * (_S3 + r * (_S4 + r * (_S5 + r * (_S6 + r * _S7))))
+    p = np.float32(1.0) + (r + r * r * p)
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@ordered_inline
+def _exp64(x):
+    x = min(max(x, -708.0), 709.0)
+    n = np.floor(x * _LOG2_E + 0.5)
+    r = (x - n * _LOG2_HIGH_64) - n * _LOG2_LOW_64
+    p = _C8 + r * (_C9 + r * (_C10 + r * (_C11 + r * (_C12 + r * _C13))))
+    p = _C2 + r * (_C3 + r * (_C4 + r * (_C5 + r * (_C6 + r * (_C7 + r * p)))))
+    p = 1.0 + (r + r * r * p)
+    return p * np.int64((np.int64(np.int32(n)) + np.int64(1023)) << np.int64(52)).view(np.float64)
+
+
+def exp(x):
+    """e^x within two units in the last place; x is cut to where the result is finite."""
+    return _exp32(x) if isinstance(x, np.float32) else _exp64(x)
+
+
+def sigmoid(x):
+    """1 / (1 + e^-x)."""
+    return 1 / (1 + exp(-x))
+
+
+@overload(exp, jit_options={"fastmath": FASTMATH})
+def _exp_in_kernels(x):
+    if x == types.float32:
+        return lambda x: _exp32(x)
+    return lambda x: _exp64(x)
+
+
+@overload(sigmoid, jit_options={"fastmath": FASTMATH})
+def _sigmoid_in_kernels(x):
+    one = np.float32(1.0) if x == types.float32 else 1.0
+    return lambda x: one / (one + exp(-x))
+
+
+@inline
+def softplus(x):
+    """log(1 + e^x), never overflowing, as a float64."""
+    return max(np.float64(x), 0.0) + math.log1p(exp(-abs(np.float64(x))))
+
+
+@inline
+def sum_softplus(x, shift, scale):
+    """Sum over j of log(1 + e^{scale (x_j + shift_j)}): one logarithm per many factors."""
+    total = 0.0
+    for start in range(0, x.shape[0], PRODUCT):
+        product, positive = 1.0, 0.0
+        for j in range(start, min(start + PRODUCT, x.shape[0])):
+            t = scale * (x[j] + shift[j])
+            positive += np.float64(t + abs(t))
+            product *= 1.0 + np.float64(exp(-abs(t)))
+        total += 0.5 * positive + math.log(product)
+    return total

@@ -1,0 +1,295 @@
+"""Learning an RBM by minibatches: fit and partial_fit, epoch by epoch."""
+
+import numbers
+import time
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skebm._callbacks import CallbackSupportMixin, with_callbacks
+from skebm._jit import threads
+from skebm._rng import draw_entropy, host_generator
+from skebm._validation import (
+    Choice,
+    Flag,
+    Number,
+    RandomState,
+    check_binary,
+    check_parameters,
+    check_sample_weight,
+    positive_integer,
+)
+from skebm.criteria import (
+    PERSISTENT,
+    SCHEDULES,
+    Contrastive,
+    LearningState,
+    Penalty,
+    learning_rates,
+)
+from skebm.energies import IndependentBernoulli
+
+_SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
+
+# Training rows that the curves in ``history_`` are measured on.
+_MONITORED_ROWS = 128
+
+HISTORY = (
+    "learning_rate",
+    "log_pseudolikelihood",
+    "free_energy_gap",
+    "reconstruction_error",
+    "weight_norm",
+)
+
+RULES = {
+    "n_components": positive_integer(),
+    "learning_rate": Number(numbers.Real, 0, above=True),
+    "batch_size": positive_integer(),
+    "n_iter": Number(numbers.Integral, 0),
+    "verbose": Number(numbers.Integral, 0, also=(True, False)),
+    "random_state": RandomState(),
+    "n_gibbs_steps": positive_integer(),
+    "center": Flag(),
+    "learning_rate_schedule": Choice(SCHEDULES),
+    "momentum": Number(numbers.Real, 0, 1, below=True),
+    "weight_decay": Number(numbers.Real, 0),
+    "l1": Number(numbers.Real, 0),
+    "binarize": Number(numbers.Real, also=(None,)),
+    "warm_start": Flag(),
+    "n_jobs": Number(numbers.Integral, also=(None,)),
+}
+
+CHAIN_RULES = {**RULES, "n_chains": positive_integer(None)}
+
+
+class LearnsByMinibatches(CallbackSupportMixin):
+    """``fit`` and ``partial_fit`` of the RBMs; subclasses say where their chains start."""
+
+    _start = None
+    _rules = RULES
+
+    @with_callbacks
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn from binary data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data; see ``binarize`` for what values mean. CSR stays sparse but for the
+            minibatches being worked on. float32 gives a float32 model, anything else float64.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative; rows of weight zero are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not what is accepted, before any work.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If learning diverged; the last finite parameters are kept.
+        """
+        check_parameters(self._rules, self.get_params(deep=False), type(self).__name__)
+        resume = self.warm_start and hasattr(self, "components_")
+        rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
+        with threads(self.n_jobs):
+            state = self._learning_state(rows, weights, dtype, resume)
+            history = {name: list(self.history_[name]) if resume else [] for name in HISTORY}
+            root = self._init_callback_context(max_subtasks=self.n_iter)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            shown = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            root.call_on_fit_task_begin(**shown)
+            try:
+                self._run_epochs(state, rows, weights, history, root, shown)
+            finally:
+                self._publish(state, history)
+            root.call_on_fit_task_end(**shown, reconstruction_attributes={})
+        return self
+
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from one chunk of data, in the order given, at the constant ``learning_rate``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Any number of rows; they are cut into minibatches of about ``batch_size``.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row relative to the others of the chunk.
+
+        Returns
+        -------
+        self
+        """
+        check_parameters(self._rules, self.get_params(deep=False), type(self).__name__)
+        resume = hasattr(self, "components_")
+        rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
+        with threads(self.n_jobs):
+            state = self._learning_state(rows, weights, dtype, resume)
+            history = {name: list(self.history_[name]) if resume else [] for name in HISTORY}
+            state.add_marginals(_column_means(rows, weights), len(rows))
+            bounds = self._minibatches(len(rows))
+            rates = np.full(len(bounds) - 1, float(self.learning_rate))
+            order = np.arange(len(rows))
+            self._run_updates(state, rows, weights, order, bounds, rates)
+            self._publish(state, history)
+        return self
+
+    def _training_rows(self, X, sample_weight, *, reset):
+        rows, dtype, spins = check_binary(self, X, reset=reset)
+        weights = check_sample_weight(sample_weight, len(rows))
+        if (weights == 0).any():
+            rows.X, weights = rows.X[weights > 0], weights[weights > 0]
+        if reset:
+            self._spins = spins
+        else:
+            dtype = self.components_.dtype
+        return rows, weights / weights.mean(), dtype
+
+    def _learning_state(self, rows, weights, dtype, resume):
+        """Where learning begins: at a copy of where it stood, at given parameters, or afresh."""
+        if resume and hasattr(self, "_state"):
+            return self._state.copy()
+        state = LearningState.start(
+            self.n_components,
+            _column_means(rows, weights),
+            len(rows),
+            self._n_chains(),
+            draw_entropy(self.random_state),
+            dtype,
+        )
+        if resume:
+            state.set_parameters(self.components_, self.intercept_visible_, self.intercept_hidden_)
+        return state
+
+    def _n_chains(self):
+        n_chains = getattr(self, "n_chains", None)
+        return self.batch_size if n_chains is None else n_chains
+
+    def _criterion(self):
+        penalty = Penalty(float(self.momentum), float(self.weight_decay), float(self.l1))
+        return Contrastive(self._start, int(self.n_gibbs_steps), bool(self.center), penalty)
+
+    def _minibatches(self, n_rows):
+        """Edges of minibatches whose sizes differ by one at most and reach ``batch_size``."""
+        n_batches = -(-n_rows // self.batch_size)
+        return np.arange(n_batches + 1) * n_rows // n_batches
+
+    def _run_epochs(self, state, rows, weights, history, root, shown):
+        bounds = self._minibatches(len(rows))
+        n_batches = len(bounds) - 1
+        monitored = self._monitored_rows(state, rows)
+        base = IndependentBernoulli.from_marginals(state.visible_mean)
+        independent = base.log_density(monitored).mean()
+        for epoch in range(self.n_iter):
+            started = time.perf_counter()
+            task = root.subcontext(task_name="epoch").call_on_fit_task_begin(**shown)
+            rates = learning_rates(
+                self.learning_rate_schedule, self.learning_rate, epoch * n_batches, n_batches,
+                self.n_iter * n_batches,
+            )  # fmt: skip
+            number = len(history["learning_rate"])
+            order = host_generator(state.entropy, _SHUFFLE, number).permutation(len(rows))
+            if not self._run_updates(state, rows, weights, order, bounds, rates):
+                task.call_on_fit_task_end(**shown, reconstruction_attributes=None)
+                return
+            for name, value in _measure(state, monitored, rates[-1]).items():
+                history[name].append(value)
+            self._report(epoch, history, time.perf_counter() - started)
+            if task.call_on_fit_task_end(
+                **shown, reconstruction_attributes=lambda: self._attributes(state.copy(), history)
+            ):
+                return
+        if self.n_iter and history["log_pseudolikelihood"][-1] < independent:
+            warnings.warn(
+                f"{type(self).__name__} ended with a log-pseudolikelihood of "
+                f"{history['log_pseudolikelihood'][-1]:.4g} on its training data, below the "
+                f"{independent:.4g} of independent units: learning diverged or has barely begun. "
+                "Lower learning_rate, or raise n_gibbs_steps or n_iter.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _run_updates(self, state, rows, weights, order, bounds, rates):
+        """Update over the minibatches; False if parameters ceased to be finite (last good kept)."""
+        kept = state.copy()
+        take = lambda low, high: rows.dense(order[low:high], state.model.W.dtype)  # noqa: E731
+        for _ in self._criterion().update(state, take, weights[order], bounds, rates):
+            if not state.is_finite():
+                vars(state).update(vars(kept))
+                warnings.warn(
+                    f"{type(self).__name__} diverged: parameters are no longer finite. Learning "
+                    "stopped and the last finite parameters were kept. Lower learning_rate "
+                    f"(now {self.learning_rate!r}).",
+                    ConvergenceWarning,
+                    stacklevel=4,
+                )
+                return False
+            kept = state.copy()
+        return True
+
+    def _monitored_rows(self, state, rows):
+        n = min(len(rows), _MONITORED_ROWS)
+        chosen = host_generator(state.entropy, _MONITOR).choice(len(rows), n, replace=False)
+        return rows.dense(np.sort(chosen), state.model.W.dtype)
+
+    def _report(self, epoch, history, seconds):
+        if self.verbose:
+            print(
+                f"[{type(self).__name__}] epoch {epoch + 1}/{self.n_iter}: log-pseudolikelihood "
+                f"{history['log_pseudolikelihood'][-1]:.3f} nats, {seconds:.2f} s",
+                flush=True,
+            )
+
+    def _publish(self, state, history):
+        vars(self).update(self._attributes(state, history))
+
+    def _attributes(self, state, history):
+        """Fitted attributes of this moment; a log Z of other parameters is not among them."""
+        attributes = {
+            "components_": state.model.W,
+            "intercept_visible_": state.model.b,
+            "intercept_hidden_": state.model.c,
+            "visible_mean_": state.visible_mean,
+            "n_iter_": len(history["learning_rate"]),
+            "history_": {name: np.asarray(values) for name, values in history.items()},
+            "_state": state,
+            "_entropy": state.entropy,
+            "_n_features_out": len(state.model.c),
+            "_kept_log_partition": None,
+        }
+        if self._start == PERSISTENT:
+            attributes["chains_"] = state.chains
+        return attributes
+
+
+def _column_means(rows, weights):
+    """Weighted means of the columns, (n_features,) float64."""
+    total = np.zeros(rows.X.shape[1])
+    for part, block in rows.blocks(np.float64):
+        total += weights[part] @ block
+    return total / weights.sum()
+
+
+def _measure(state, rows, rate):
+    """One entry of ``history_``, on a few training rows; needs no random numbers."""
+    energy = state.energy()
+    reconstruction = energy.visible_probability(energy.hidden_probability(rows))
+    gap = energy.energy(state.chains).mean() - energy.energy(rows).mean()
+    return {
+        "learning_rate": float(rate),
+        "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
+        "free_energy_gap": float(gap),
+        "reconstruction_error": float(((rows - reconstruction) ** 2).sum(axis=1).mean()),
+        "weight_norm": float(np.linalg.norm(state.model.W)),
+    }

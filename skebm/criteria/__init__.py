@@ -1,0 +1,16 @@
+"""Criteria: what is optimised when log Z is out of reach."""
+
+from skebm.criteria._contrastive_kernel import FROM_DATA, PERSISTENT, RANDOM
+from skebm.criteria._sgd import SCHEDULES, Penalty, learning_rates
+from skebm.criteria.contrastive import Contrastive, LearningState
+
+__all__ = [
+    "FROM_DATA",
+    "PERSISTENT",
+    "RANDOM",
+    "SCHEDULES",
+    "Contrastive",
+    "LearningState",
+    "Penalty",
+    "learning_rates",
+]

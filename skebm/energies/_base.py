@@ -1,0 +1,96 @@
+"""What the rest of the package asks of an energy, and the reference distributions it starts from.
+
+An energy owns the parameters of p(x) = e^{-E(x)} / Z. Write a class with the five methods of
+:class:`Energy` and it gets Gibbs sampling and every estimate of log Z.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from scipy.special import expit, logit
+
+from skebm._rng import host_generator
+
+
+class Energy(ABC):
+    """The energy protocol: p(x) proportional to e^{-E(x)}, x of shape (n_features,)."""
+
+    @property
+    @abstractmethod
+    def n_features(self):
+        """Number of variables of one state."""
+
+    @abstractmethod
+    def energy(self, X):
+        """-log of the unnormalised probability of each row, (n,) float64."""
+
+    @abstractmethod
+    def gradient(self, X, weights):
+        """Sum over rows of ``weights[n]`` times dE(x_n)/dtheta, flat."""
+
+    @abstractmethod
+    def base(self, marginals=None):
+        """A tractable distribution near the model; ``marginals`` are the data's means, if known."""
+
+    @abstractmethod
+    def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Move the chains ``X`` in place, each at its own inverse temperature ``beta``.
+
+        One sweep leaves exp(-beta E(x)) base(x)^(1 - beta) invariant. Its random numbers are a
+        function of (key, step, chain) alone; sweep number s uses ``step + s``.
+        """
+
+    @abstractmethod
+    def exact_log_partition(self):
+        """log Z in nats by enumeration or in closed form, or None where that is out of reach."""
+
+    #: Precision of the states that ``sweep`` and ``anneal`` move in place.
+    dtype = np.float64
+
+    def exact_seconds(self):
+        """Predicted time of :meth:`exact_log_partition` on one core; infinite if out of reach."""
+        return np.inf
+
+    def log_path(self, X, beta, base):
+        """log f_beta(x), the annealing path from ``base`` (beta = 0) to the model (beta = 1)."""
+        return (1.0 - beta) * base.log_density(X) - beta * self.energy(X)
+
+    def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
+        """Carry ``X`` along ``betas`` in place and add to its log-weights: weigh, then move.
+
+        Entering with states left by the kernel at ``betas[0]``, for k = 1, 2, ...: first the
+        increment log f_k(x) - log f_{k-1}(x) is added, then one sweep at ``betas[k]`` is made.
+        A sweep at the last temperature is made too, so that blocks of ``betas`` can be chained.
+        """
+        for k in range(1, len(betas)):
+            log_weights += self.log_path(X, betas[k], base)
+            log_weights -= self.log_path(X, betas[k - 1], base)
+            beta = np.full(len(X), betas[k])
+            self.sweep(X, beta, base, key, step=step + k, first_chain=first_chain)
+
+
+class IndependentBernoulli:
+    """Independent {0, 1} variables with log-odds ``field``: a base distribution with Z = 1.
+
+    Parameters
+    ----------
+    field : array-like of shape (n_features,)
+        Log-odds of each variable, in nats.
+    """
+
+    def __init__(self, field):
+        self.field = np.ascontiguousarray(field, dtype=np.float64)
+
+    @classmethod
+    def from_marginals(cls, marginals):
+        """The distribution with these means, each strictly between 0 and 1."""
+        return cls(logit(np.asarray(marginals, dtype=np.float64)))
+
+    def log_density(self, X):
+        """Normalised log-probability of each row, (n,) float64 nats."""
+        return np.asarray(X, dtype=np.float64) @ self.field - np.logaddexp(0.0, self.field).sum()
+
+    def sample(self, n_samples, entropy, dtype=np.float64):
+        """Independent rows, (n_samples, n_features), a function of ``entropy`` alone."""
+        uniforms = host_generator(entropy).random((n_samples, len(self.field)))
+        return (uniforms < expit(self.field)).astype(dtype)

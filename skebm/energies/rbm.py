@@ -1,0 +1,166 @@
+"""The Bernoulli-Bernoulli restricted Boltzmann machine.
+
+E(v, h) = -b.v - c.h - h.W v over v in {0, 1}^V and h in {0, 1}^H. Summing the hidden units out
+leaves the free energy F(v) = -b.v - sum_j log(1 + e^{c_j + W_j.v}), so that p(v) = e^{-F(v)} / Z.
+"""
+
+import numpy as np
+
+from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm.energies import _rbm_exact, _rbm_kernels
+from skebm.energies._base import Energy, IndependentBernoulli
+
+
+class BernoulliRBM(Energy):
+    """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
+
+    Parameters
+    ----------
+    components : ndarray of shape (n_components, n_features)
+        Weights W; their dtype, float32 or float64, is the precision of the states.
+    intercept_visible : ndarray of shape (n_features,)
+        Visible biases b.
+    intercept_hidden : ndarray of shape (n_components,)
+        Hidden biases c.
+    """
+
+    def __init__(self, components, intercept_visible, intercept_hidden):
+        self.dtype = np.float32 if components.dtype == np.float32 else np.float64
+        self.components = np.ascontiguousarray(components, dtype=self.dtype)
+        self.intercept_visible = np.ascontiguousarray(intercept_visible, dtype=self.dtype)
+        self.intercept_hidden = np.ascontiguousarray(intercept_hidden, dtype=self.dtype)
+        self._parameters = (self.components, self.intercept_visible, self.intercept_hidden)
+
+    @property
+    def n_features(self):
+        return self.components.shape[1]
+
+    # -- densities and conditionals ------------------------------------------------------------
+
+    def energy(self, X):
+        """Free energy F(v) of each row in nats, (n,) float64."""
+        return -self.log_path(X, 1.0, None)
+
+    def joint_energy(self, V, H):
+        """E(v, h) of paired rows in nats, (n,) float64."""
+        V, H = np.asarray(V, dtype=np.float64), np.asarray(H, dtype=np.float64)
+        interaction = ((H @ self.components) * V).sum(axis=1)
+        return -(V @ self.intercept_visible) - H @ self.intercept_hidden - interaction
+
+    def log_path(self, X, beta, base):
+        """log of sum_h e^{-beta E(v, h)} (base(v) / 2^H)^{1 - beta}, so that Z = 1 at beta = 0."""
+        X = self._states(X)
+        out = np.empty(len(X))
+        field = self._field(base)
+        kernel = _rbm_kernels.log_path
+        kernel(*self._parameters, field, float(beta), X, out, parallel=self._is_large(len(X)))
+        return out - (1.0 - beta) * self._base_log_partition(field)
+
+    def hidden_probability(self, X):
+        """P(h = 1 | v), (n, n_components)."""
+        X = self._states(X)
+        W, _, c = self._parameters
+        out = np.empty((len(X), len(c)), self.dtype)
+        _rbm_kernels.hidden_probability(W, c, X, out, parallel=self._is_large(len(X)))
+        return out
+
+    def visible_probability(self, H):
+        """P(v = 1 | h), (n, n_features)."""
+        H = self._states(H)
+        W, b, _ = self._parameters
+        out = np.empty((len(H), len(b)), self.dtype)
+        _rbm_kernels.visible_probability(W, b, H, out, parallel=self._is_large(len(H)))
+        return out
+
+    def log_pseudolikelihood(self, X):
+        """Sum over units of log P(v_i | the others) in nats, (n,) float64, without sampling."""
+        X = self._states(X)
+        largest = np.abs(self.components).max(initial=0.0)
+        safe = int(min(64, 600 / max(largest, 1e-9)))
+        scaled = self.components.astype(np.float64) if safe else np.empty((0, 0))
+        out = np.empty(len(X))
+        _rbm_kernels.log_pseudolikelihood(
+            *self._parameters, np.exp(scaled), np.exp(-scaled), safe, X, out
+        )
+        return out
+
+    def gradient(self, X, weights):
+        """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""
+        X = np.asarray(X, dtype=np.float64)
+        weights = np.asarray(weights, dtype=np.float64)
+        weighted = self.hidden_probability(X).astype(np.float64) * weights[:, None]
+        return -np.concatenate([(weighted.T @ X).ravel(), weights @ X, weighted.sum(axis=0)])
+
+    # -- chains --------------------------------------------------------------------------------
+
+    def base(self, marginals=None):
+        """Independent units with the given means, else with the model's own visible biases."""
+        if marginals is None:
+            return IndependentBernoulli(self.intercept_visible)
+        return IndependentBernoulli.from_marginals(marginals)
+
+    def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Block Gibbs in place, h | v then v | h; a base of None is the uniform one."""
+        beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
+        for done, count in self._calls(n_sweeps, len(X)):
+            _rbm_kernels.gibbs(
+                *self._parameters, self._field(base), beta, key, first_chain, step + done, count, X,
+                parallel=self._is_large(len(X)),
+            )  # fmt: skip
+
+    def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(v = 1 | h)."""
+        known = self._states(known)
+        total = np.zeros(X.shape)
+        for done, count in self._calls(n_sweeps, len(X)):
+            _rbm_kernels.gibbs_clamped(
+                *self._parameters, known, key, first_chain, step + done, count, X, total,
+                parallel=self._is_large(len(X)),
+            )  # fmt: skip
+        return total / n_sweeps
+
+    def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
+        betas = np.asarray(betas, dtype=np.float64)
+        for done, count in self._calls(len(betas) - 1, len(X)):
+            part = betas[done : done + count + 1]
+            _rbm_kernels.anneal(
+                *self._parameters, self._field(base), part, key, first_chain, step + done, X,
+                log_weights, parallel=self._is_large(len(X)),
+            )  # fmt: skip
+        log_weights += (betas[-1] - betas[0]) * self._base_log_partition(self._field(base))
+
+    # -- log Z ---------------------------------------------------------------------------------
+
+    def exact_seconds(self):
+        """Predicted time of :meth:`exact_log_partition` on one core."""
+        return _rbm_exact.predicted_seconds(min(self.components.shape), max(self.components.shape))
+
+    def exact_log_partition(self):
+        """log Z in nats by enumeration of the smaller layer."""
+        W, b, c = self._parameters
+        if W.shape[0] <= W.shape[1]:
+            return _rbm_exact.log_partition(W, c, b)
+        return _rbm_exact.log_partition(W.T, b, c)
+
+    # -- shared by the above -------------------------------------------------------------------
+
+    def _states(self, X):
+        return np.ascontiguousarray(X, dtype=self.dtype)
+
+    def _field(self, base):
+        if base is None:
+            return np.zeros(self.n_features, self.dtype)
+        return base.field.astype(self.dtype)
+
+    def _is_large(self, n_rows):
+        return n_rows > CHUNK and 2.0 * n_rows * self.components.size > PARALLEL_FLOPS
+
+    def _calls(self, n_sweeps, n_chains):
+        """Split sweeps over kernel calls short enough for Ctrl-C: (first, count) of each."""
+        per_call = max(1, int(FLOPS_PER_CALL / (4.0 * n_chains * self.components.size + 1.0)))
+        for done in range(0, n_sweeps, per_call):
+            yield done, min(per_call, n_sweeps - done)
+
+    def _base_log_partition(self, field):
+        visible = np.logaddexp(0.0, np.asarray(field, dtype=np.float64)).sum()
+        return visible + len(self.intercept_hidden) * np.log(2.0)

@@ -1,0 +1,23 @@
+"""Exact log Z where the energy can be summed in reasonable time."""
+
+from skebm.partition._result import LogPartition
+
+# Predicted seconds on one core: below the first "auto" is exact, above the second it is refused.
+CHEAP, LONGEST = 2.0, 3600.0
+
+
+def is_cheap(energy):
+    """Whether exact log Z takes a moment only."""
+    return energy.exact_seconds() <= CHEAP
+
+
+def exact_log_partition(energy, *, level=0.95):
+    """log Z without error, or a ``ValueError`` that says how long it would have taken."""
+    seconds = energy.exact_seconds()
+    value = energy.exact_log_partition() if seconds <= LONGEST else None
+    if value is None:
+        raise ValueError(
+            f"method='exact' is out of reach for this model: about {seconds:.1e} s on one core, "
+            f"at most {LONGEST:.0f} s are accepted. Use method='ais'."
+        )
+    return LogPartition(value=value, level=level)
