@@ -210,7 +210,7 @@ def _warn_of_odd_values(estimator, X, low, high, odd, threshold):
     if (low < -1 or high > 1) and abs(threshold) <= 1:
         warnings.warn(
             f"{name}: X has values outside [-1, 1] ({_where(estimator, X, extreme)}); all values "
-            f"were binarised at binarize={threshold!r}. Set binarize to the threshold that is meant.",
+            f"were binarised at binarize={threshold!r}. Set binarize to the threshold you mean.",
             UserWarning,
             stacklevel=5,
         )
