@@ -38,8 +38,8 @@ CHUNK = 64
 # Work of one kernel call: some tens of milliseconds on one core, so that Ctrl-C is answered.
 FLOPS_PER_CALL = 1.5e9
 
-# Below this much work a second thread costs more than it brings.
-PARALLEL_FLOPS = 1e6
+# Below this much work, some 0.4 ms, waking a second thread may cost more than it brings.
+PARALLEL_FLOPS = 2e7
 
 # What a missing, truncated or foreign cache file, or a full disk, has been seen to raise.
 _CACHE_ERRORS = (

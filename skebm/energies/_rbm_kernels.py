@@ -208,18 +208,18 @@ def log_pseudolikelihood(W, b, c, up, down, safe, v, out):
         x = np.empty((high - low, n_hidden), W.dtype)
         np.dot(v[low:high], W.T, x)
         product, change = np.empty(n_visible), np.empty(n_visible)
+        on = np.empty(n_visible)
         for r in range(low, high):
             for i in range(n_visible):
-                change[i] = (1.0 - 2.0 * np.float64(v[r, i])) * np.float64(b[i])
+                on[i] = v[r, i]
+                change[i] = (1.0 - 2.0 * on[i]) * b[i]
                 product[i] = 1.0
             for j in range(n_hidden):
                 t = np.float64(x[r - low, j]) + np.float64(c[j])
                 if safe == 0:
-                    add_flip_changes(t, W[j], v[r], change)
+                    add_flip_changes(t, W[j], on, change)
                     continue
-                s, q = sigmoid(t), sigmoid(-t)
-                for i in range(n_visible):
-                    product[i] *= q + s * (down[j, i] if v[r, i] > 0.5 else up[j, i])
+                multiply_flips(sigmoid(-t), sigmoid(t), up[j], down[j], on, product)
                 if (j + 1) % safe == 0:
                     for i in range(n_visible):
                         change[i] += math.log(product[i])
@@ -231,8 +231,15 @@ def log_pseudolikelihood(W, b, c, up, down, safe, v, out):
 
 
 @inline
-def add_flip_changes(t, weights, v, change):
-    """change_i += sp(t + (1 - 2 v_i) W_ji) - sp(t) for one hidden unit, at any size of weight."""
+def multiply_flips(q, s, up, down, on, product):
+    """product_i *= q + s e^{+-W_i}, the sign from the state of unit i: no branch, no rounding."""
+    for i in range(product.shape[0]):
+        product[i] *= q + s * (up[i] * (1.0 - on[i]) + down[i] * on[i])
+
+
+@inline
+def add_flip_changes(t, weights, on, change):
+    """change_i += sp(t + (1 - 2 v_i) W_ji) - sp(t) for one hidden unit, weights of any size."""
     here = softplus(t)
-    for i in range(v.shape[0]):
-        change[i] += softplus(t + (1.0 - 2.0 * np.float64(v[i])) * np.float64(weights[i])) - here
+    for i in range(on.shape[0]):
+        change[i] += softplus(t + (1.0 - 2.0 * on[i]) * weights[i]) - here

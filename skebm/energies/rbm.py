@@ -80,8 +80,9 @@ class BernoulliRBM(Energy):
         scaled = self.components.astype(np.float64) if safe else np.empty((0, 0))
         out = np.empty(len(X))
         _rbm_kernels.log_pseudolikelihood(
-            *self._parameters, np.exp(scaled), np.exp(-scaled), safe, X, out
-        )
+            *self._parameters, np.exp(scaled), np.exp(-scaled), safe, X, out,
+            parallel=self._is_large(len(X), flops_per_weight=20.0),
+        )  # fmt: skip
         return out
 
     def gradient(self, X, weights):
@@ -152,8 +153,9 @@ class BernoulliRBM(Energy):
             return np.zeros(self.n_features, self.dtype)
         return base.field.astype(self.dtype)
 
-    def _is_large(self, n_rows):
-        return n_rows > CHUNK and 2.0 * n_rows * self.components.size > PARALLEL_FLOPS
+    def _is_large(self, n_rows, flops_per_weight=2.0):
+        flops = flops_per_weight * n_rows * self.components.size
+        return n_rows > CHUNK and flops > PARALLEL_FLOPS
 
     def _calls(self, n_sweeps, n_chains):
         """Split sweeps over kernel calls short enough for Ctrl-C: (first, count) of each."""

@@ -1,0 +1,238 @@
+"""``python -m skebm``: choose a model of binary data by its likelihood and show what it learned."""
+
+import argparse
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neural_network import BernoulliRBM
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from skebm import CDRBM, PCDRBM, RdmRBM, __version__
+from skebm._picture import draw_picture
+
+SEED = 0
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        name, X, y = _load(options.data)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"skebm: cannot read {options.data}: {error}", file=sys.stderr)
+        return 2
+    started = time.perf_counter()
+    run(name, X, y, options.figure)
+    print(f"\nDone in {time.perf_counter() - started:.0f} s.")
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m skebm",
+        description=(
+            "Fits restricted Boltzmann machines by three principles, chooses between them by "
+            "held-out log-likelihood in nats in one grid search, and compares the winners with "
+            "scikit-learn's BernoulliRBM and with independent units on test data. Without --data "
+            "it uses scikit-learn's handwritten digits, binarised; nothing is downloaded."
+        ),
+    )
+    parser.add_argument("--version", action="version", version=f"skebm {__version__}")
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="a binary matrix of your own, rows are samples: .npz (key X, or its only array) "
+        "or .csv (numbers, comma-separated, one header line allowed)",
+    )
+    parser.add_argument(
+        "--figure",
+        metavar="PNG",
+        default="skebm.png",
+        help="where the picture goes, if matplotlib is installed (default: %(default)s)",
+    )
+    return parser
+
+
+# -- data --------------------------------------------------------------------------------------
+
+
+def _load(path):
+    """(name, X, y or None) of the digits, or of a file."""
+    if path is None:
+        digits = load_digits()
+        return "digits, 8 × 8 pixels", (digits.data >= 8).astype(np.float32), digits.target
+    suffix = Path(path).suffix.lower()
+    if suffix == ".npz":
+        X = _only_array(path)
+    elif suffix == ".csv":
+        X = _read_csv(path)
+    else:
+        raise ValueError(
+            f"a .npz or a .csv file is needed, not {suffix or 'a file without ending'}"
+        )
+    values = np.unique(X)
+    if X.ndim != 2 or len(X) < 20:
+        raise ValueError(f"a matrix of at least 20 rows is needed, found shape {X.shape}")
+    if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
+        raise ValueError(f"entries must be 0 and 1, or -1 and 1, found {values[:5].tolist()} …")
+    return Path(path).name, X.astype(np.float32), None
+
+
+def _only_array(path):
+    with np.load(path, allow_pickle=False) as file:
+        if "X" in file.files:
+            return file["X"]
+        if len(file.files) != 1:
+            raise ValueError(f"no array named X among {sorted(file.files)}")
+        return file[file.files[0]]
+
+
+def _read_csv(path):
+    with open(path, encoding="utf-8") as file:
+        first = file.readline().split(",")
+    try:
+        [float(word) for word in first]
+        header = 0
+    except ValueError:
+        header = 1
+    return np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
+
+
+# -- the job -----------------------------------------------------------------------------------
+
+
+def run(name, X, y, figure):
+    """Search, compare and draw; prints as it goes."""
+    labels = np.zeros(len(X), dtype=int) if y is None else y
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, labels, test_size=0.25, random_state=SEED, stratify=labels
+    )
+    print(f"skebm {__version__}: {name}, {len(X_train)} training and {len(X_test)} test rows.")
+    results = _search(X_train).cv_results_
+    winners = _winners(results)
+    print("\nTest log-likelihood of the best of each, in nats per row (higher is better):\n")
+    models = _compare(winners, X_train, X_test)
+    best = max(models[:3], key=lambda model: model.score(X_test))
+    if y is not None:
+        _classify(best, X_train, X_test, y_train, y_test)
+    draw_picture(best, models[:3], X_test, figure)
+
+
+def _grid(n_features):
+    """Candidates of all estimators, ours and scikit-learn's, for one search."""
+    common = {"model__n_components": [16, 64], "model__n_iter": [30]}
+    rates = {"model__learning_rate": [0.1, 0.03]}
+    seed = {"random_state": SEED}
+    return [
+        {"model": [CDRBM(**seed), PCDRBM(**seed), RdmRBM(**seed)], **common, **rates},
+        {"model": [BernoulliRBM(**seed)], **common, "model__learning_rate": [0.1, 0.03, 0.01]},
+    ]
+
+
+def _search(X_train):
+    grid = _grid(X_train.shape[1])
+    candidates = sum(np.prod([len(values) for values in part.values()]) for part in grid)
+    n_folds = 3
+    progress = _LikelihoodScore(int(candidates) * n_folds)
+    search = GridSearchCV(
+        Pipeline([("model", PCDRBM())]), grid, cv=n_folds, scoring=progress, refit=False
+    )
+    print(
+        f"One search over {candidates} candidates of four estimators, {n_folds} folds each, by "
+        "held-out log-likelihood.\nThe first fit compiles the kernels, once per machine."
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return search.fit(X_train)
+
+
+class _LikelihoodScore:
+    """Scores any RBM by its normalised log-likelihood, and shows how far the search is."""
+
+    def __init__(self, total):
+        self.total, self.done, self.best = total, 0, -np.inf
+
+    def __call__(self, pipeline, X, y=None):
+        score = _as_skebm(pipeline[-1]).score(X)
+        self.done += 1
+        self.best = max(self.best, score)
+        line = f"  {self.done}/{self.total} fits, best fold so far {self.best:.3f} nats"
+        if sys.stdout.isatty():
+            print(f"\r{line}", end="\n" if self.done == self.total else "", flush=True)
+        elif self.done % 10 == 0 or self.done == self.total:
+            print(line, flush=True)
+        return score
+
+
+def _as_skebm(model):
+    """scikit-learn's BernoulliRBM has no likelihood; its parameters have, given log Z."""
+    if isinstance(model, BernoulliRBM):
+        parameters = model.components_, model.intercept_visible_, model.intercept_hidden_
+        return PCDRBM.from_parameters(*parameters, random_state=SEED)
+    return model
+
+
+def _winners(results):
+    """The best candidate of each estimator, ours first, the best of them leading."""
+    best = {}
+    for score, parameters in zip(results["mean_test_score"], results["params"]):
+        kind = type(parameters["model"])
+        if kind not in best or score > best[kind][0]:
+            best[kind] = score, parameters
+    ranked = sorted(best.values(), key=lambda entry: -entry[0])
+    ranked.sort(key=lambda entry: isinstance(entry[1]["model"], BernoulliRBM))
+    return [parameters for _, parameters in ranked]
+
+
+def _compare(winners, X_train, X_test):
+    """Refit the winners, print the table, return the models."""
+    heading = (
+        f"{'estimator':<14} {'hidden':>6} {'rate':>5}  {'log-likelihood':>16} {'fit':>7}  log Z"
+    )
+    print(heading + "\n" + "-" * (len(heading) + 14))
+    models = []
+    for parameters in winners:
+        pipeline = Pipeline([("model", parameters["model"])]).set_params(**parameters)
+        started = time.perf_counter()
+        fitted = pipeline.fit(X_train)[-1]
+        seconds = time.perf_counter() - started
+        models.append(_as_skebm(fitted))
+        _print_row(type(fitted).__name__, fitted, models[-1], X_test, f"{seconds:.2f} s")
+    independent = PCDRBM(1, n_iter=0, random_state=SEED).fit(X_train)
+    _print_row("independent", None, independent, X_test, "")
+    return models
+
+
+def _print_row(name, fitted, model, X_test, seconds):
+    scores = model.score_samples(X_test)
+    stderr = scores.std(ddof=1) / np.sqrt(len(scores))
+    hidden = "" if fitted is None else fitted.n_components
+    rate = "" if fitted is None else f"{fitted.learning_rate:g}"
+    print(
+        f"{name:<14} {hidden:>6} {rate:>5}  {scores.mean():>8.3f} ± {stderr:.3f} {seconds:>7}  "
+        f"{model.log_partition_}",
+        flush=True,
+    )
+
+
+def _classify(model, X_train, X_test, y_train, y_test):
+    """What the hidden units are worth to a classifier."""
+    on_hidden = make_pipeline(model, LogisticRegression(max_iter=2000))
+    hidden = on_hidden[-1].fit(model.transform(X_train), y_train)
+    pixels = LogisticRegression(max_iter=2000).fit(X_train, y_train)
+    print(
+        f"\nLogisticRegression on the hidden units of the best model: "
+        f"{hidden.score(model.transform(X_test), y_test):.1%} of the test rows right; "
+        f"on raw pixels: {pixels.score(X_test, y_test):.1%}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
