@@ -170,7 +170,7 @@ class BaseRBM(
         out = np.empty(len(rows))
         with threads(self.n_jobs):
             for part, block in rows.blocks(energy.dtype, 512):
-                out[part] = energy.log_pseudolikelihood(block.round())
+                out[part] = energy.log_pseudolikelihood(block)
         return out
 
     # -- chains --------------------------------------------------------------------------------

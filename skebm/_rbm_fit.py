@@ -15,6 +15,7 @@ from skebm._validation import (
     Flag,
     Number,
     RandomState,
+    Rows,
     check_binary,
     check_parameters,
     check_sample_weight,
@@ -146,28 +147,36 @@ class LearnsByMinibatches(CallbackSupportMixin):
         return self
 
     def _training_rows(self, X, sample_weight, *, reset):
-        rows, dtype, spins = check_binary(self, X, reset=reset)
-        weights = check_sample_weight(sample_weight, len(rows))
-        if (weights == 0).any():
-            rows.X, weights = rows.X[weights > 0], weights[weights > 0]
+        """Checked rows, weights with mean one, dtype of the model; nothing is set if they fail."""
+        before = dict(vars(self))
+        try:
+            rows, dtype, spins = check_binary(self, X, reset=reset)
+            weights = check_sample_weight(sample_weight, len(rows))
+        except (TypeError, ValueError):
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         if reset:
             self._spins = spins
         else:
             dtype = self.components_.dtype
+        if (weights == 0).any():
+            rows, weights = Rows(rows.X[weights > 0]), weights[weights > 0]
         return rows, weights / weights.mean(), dtype
 
     def _learning_state(self, rows, weights, dtype, resume):
-        """Where learning begins: at a copy of where it stood, at given parameters, or afresh."""
+        """Where learning begins: where it stood, or afresh; at the fitted parameters, if any."""
         if resume and hasattr(self, "_state"):
-            return self._state.copy()
-        state = LearningState.start(
-            self.n_components,
-            _column_means(rows, weights),
-            len(rows),
-            self._n_chains(),
-            draw_entropy(self.random_state),
-            dtype,
-        )
+            state = self._state.copy()
+        else:
+            state = LearningState.start(
+                len(self.components_) if resume else self.n_components,
+                _column_means(rows, weights),
+                len(rows),
+                self._n_chains(),
+                draw_entropy(self.random_state),
+                dtype,
+            )
         if resume:
             state.set_parameters(self.components_, self.intercept_visible_, self.intercept_hidden_)
         return state

@@ -73,8 +73,8 @@ class BernoulliRBM(Energy):
         return out
 
     def log_pseudolikelihood(self, X):
-        """Sum over units of log P(v_i | the others) in nats, (n,) float64, without sampling."""
-        X = self._states(X)
+        """Sum_i log P(v_i | the others) in nats, (n,) float64; mean-field values are rounded."""
+        X = self._states(np.rint(X))
         largest = np.abs(self.components).max(initial=0.0)
         safe = int(min(64, 600 / max(largest, 1e-9)))
         scaled = self.components.astype(np.float64) if safe else np.empty((0, 0))
