@@ -178,7 +178,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         rows, energy = self._rows(X), self._energy()
         out = np.empty(len(rows))
         with threads(getattr(self, "n_jobs", None)):
-            for part, block in rows.blocks(energy.dtype):
+            for part, block in rows.blocks(energy.dtype, energy.rows_per_call()):
                 out[part] = energy.energy(block)
         return out
 

@@ -10,6 +10,7 @@ from skebm._rbm_fit import HISTORY, LearnsByMinibatches
 from skebm._rng import draw_entropy
 from skebm._validation import RandomState, check_binary, check_parameters, positive_integer
 from skebm.energies import BernoulliRBM
+from skebm.energies.rbm import FLIP_FLOPS
 from skebm.samplers import START, conditional_mean, conditional_sample, sample
 
 _CHAIN_RULES = {
@@ -132,7 +133,7 @@ class BaseRBM(
         rows, energy = self._rows(X), self._energy()
         out = np.empty((len(rows), self._n_features_out), energy.dtype)
         with threads(self.n_jobs):
-            for part, block in rows.blocks(energy.dtype):
+            for part, block in rows.blocks(energy.dtype, energy.rows_per_call()):
                 out[part] = energy.hidden_probability(block)
         return out
 
@@ -169,7 +170,7 @@ class BaseRBM(
         rows, energy = self._rows(X), self._energy()
         out = np.empty(len(rows))
         with threads(self.n_jobs):
-            for part, block in rows.blocks(energy.dtype, 512):
+            for part, block in rows.blocks(energy.dtype, energy.rows_per_call(FLIP_FLOPS)):
                 out[part] = energy.log_pseudolikelihood(block)
         return out
 

@@ -22,6 +22,7 @@ from skebm._rng import derive_key, host_generator
 from skebm.criteria._contrastive_kernel import Arrays, Phase, train
 from skebm.criteria._sgd import Penalty
 from skebm.energies import BernoulliRBM, IndependentBernoulli
+from skebm.energies.rbm import sweep_flops
 
 INITIAL_SCALE = 0.01
 _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
@@ -130,7 +131,9 @@ class Contrastive:
             visible_mean, hidden_mean = np.zeros_like(visible_mean), np.zeros_like(hidden_mean)
         base = IndependentBernoulli.from_marginals(state.visible_mean).field.astype(model.W.dtype)
         key = derive_key(state.entropy, _TRAINING)
-        flops = 2.0 * model.W.size * stack_rows * (2 + 2 * self.n_gibbs_steps)
+        moved = stack_rows - largest
+        flops = 4.0 * model.W.size * stack_rows
+        flops += moved * self.n_gibbs_steps * sweep_flops(*model.W.shape)
         per_call = int(min(FLOPS_PER_CALL / flops, _BYTES_PER_CALL / (largest * stack[0].nbytes)))
         per_call = max(1, per_call)
         for first in range(0, len(rates), per_call):

@@ -10,6 +10,9 @@ from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.energies import _rbm_exact, _rbm_kernels
 from skebm.energies._base import Energy, IndependentBernoulli
 
+# Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
+FLIP_FLOPS = 20.0
+
 
 class BernoulliRBM(Energy):
     """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
@@ -81,7 +84,7 @@ class BernoulliRBM(Energy):
         out = np.empty(len(X))
         _rbm_kernels.log_pseudolikelihood(
             *self._parameters, np.exp(scaled), np.exp(-scaled), safe, X, out,
-            parallel=self._is_large(len(X), flops_per_weight=20.0),
+            parallel=self._is_large(len(X), FLIP_FLOPS),
         )  # fmt: skip
         return out
 
@@ -153,16 +156,26 @@ class BernoulliRBM(Energy):
             return np.zeros(self.n_features, self.dtype)
         return base.field.astype(self.dtype)
 
+    def rows_per_call(self, flops_per_weight=2.0):
+        """Rows of one kernel call that is short enough for Ctrl-C, a multiple of a chunk."""
+        chunks = FLOPS_PER_CALL / (flops_per_weight * self.components.size * CHUNK)
+        return CHUNK * int(np.clip(chunks, 1, 64))
+
     def _is_large(self, n_rows, flops_per_weight=2.0):
         flops = flops_per_weight * n_rows * self.components.size
         return n_rows > CHUNK and flops > PARALLEL_FLOPS
 
     def _calls(self, n_sweeps, n_chains):
         """Split sweeps over kernel calls short enough for Ctrl-C: (first, count) of each."""
-        per_call = max(1, int(FLOPS_PER_CALL / (4.0 * n_chains * self.components.size + 1.0)))
+        per_call = max(1, int(FLOPS_PER_CALL / (n_chains * sweep_flops(*self.components.shape))))
         for done in range(0, n_sweeps, per_call):
             yield done, min(per_call, n_sweeps - done)
 
     def _base_log_partition(self, field):
         visible = np.logaddexp(0.0, np.asarray(field, dtype=np.float64)).sum()
         return visible + len(self.intercept_hidden) * np.log(2.0)
+
+
+def sweep_flops(n_hidden, n_visible):
+    """Work of one Gibbs sweep of one chain: two products, and some 40 operations per draw."""
+    return 4.0 * n_hidden * n_visible + 40.0 * (n_hidden + n_visible)
