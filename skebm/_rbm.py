@@ -34,7 +34,7 @@ class BaseRBM(
         n_iter=10,
         verbose=0,
         random_state=None,
-        n_gibbs_steps=1,
+        n_gibbs_steps=5,
         center=True,
         learning_rate_schedule="geometric",
         momentum=0.0,

@@ -30,7 +30,7 @@ class CDRBM(BaseRBM):
     random_state : None, int, RandomState or Generator, default=None
         Seed of weights, shuffles and chains. The same seed gives the same bits for any number
         of threads.
-    n_gibbs_steps : int, default=1
+    n_gibbs_steps : int, default=5
         Gibbs steps k of every negative phase.
     center : bool, default=True
         Subtract offsets from both layers in the gradient (the training mean from the visible
@@ -66,9 +66,9 @@ class CDRBM(BaseRBM):
     visible_mean_ : ndarray of shape (n_features,)
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
-        Per epoch: ``learning_rate``; and on 128 training rows at most ``log_pseudolikelihood``
-        (nats per row, exact), ``free_energy_gap`` (of the chains over the rows),
-        ``reconstruction_error`` (squared, of the mean field), ``weight_norm``.
+        Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
+        the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -125,7 +125,7 @@ class PCDRBM(BaseRBM):
     random_state : None, int, RandomState or Generator, default=None
         Seed of weights, shuffles and chains. The same seed gives the same bits for any number
         of threads.
-    n_gibbs_steps : int, default=1
+    n_gibbs_steps : int, default=5
         Gibbs steps k of every negative phase.
     n_chains : int or None, default=None
         Number of chains; None means ``batch_size``.
@@ -165,9 +165,9 @@ class PCDRBM(BaseRBM):
     visible_mean_ : ndarray of shape (n_features,)
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
-        Per epoch: ``learning_rate``; and on 128 training rows at most ``log_pseudolikelihood``
-        (nats per row, exact), ``free_energy_gap`` (of the chains over the rows),
-        ``reconstruction_error`` (squared, of the mean field), ``weight_norm``.
+        Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
+        the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -214,7 +214,7 @@ class PCDRBM(BaseRBM):
         n_iter=10,
         verbose=0,
         random_state=None,
-        n_gibbs_steps=1,
+        n_gibbs_steps=5,
         n_chains=None,
         center=True,
         learning_rate_schedule="geometric",
@@ -267,7 +267,7 @@ class RdmRBM(BaseRBM):
     random_state : None, int, RandomState or Generator, default=None
         Seed of weights, shuffles and chains. The same seed gives the same bits for any number
         of threads.
-    n_gibbs_steps : int, default=10
+    n_gibbs_steps : int, default=30
         Gibbs steps k of every negative phase.
     n_chains : int or None, default=None
         Number of chains; None means ``batch_size``.
@@ -305,9 +305,9 @@ class RdmRBM(BaseRBM):
     visible_mean_ : ndarray of shape (n_features,)
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
-        Per epoch: ``learning_rate``; and on 128 training rows at most ``log_pseudolikelihood``
-        (nats per row, exact), ``free_energy_gap`` (of the chains over the rows),
-        ``reconstruction_error`` (squared, of the mean field), ``weight_norm``.
+        Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
+        the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -352,7 +352,7 @@ class RdmRBM(BaseRBM):
         n_iter=10,
         verbose=0,
         random_state=None,
-        n_gibbs_steps=10,
+        n_gibbs_steps=30,
         n_chains=None,
         center=True,
         learning_rate_schedule="geometric",
