@@ -86,8 +86,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         Exact where that takes a moment, AIS otherwise; computed at first use with a seed fixed
         by ``fit``, then kept until the parameters change.
         """
-        if "_entropy" not in vars(self):
-            raise AttributeError(f"{type(self).__name__} has no log_partition_ before it is fitted")
+        check_is_fitted(self)
         fingerprint = self._fingerprint()
         kept = vars(self).get("_kept_log_partition")
         if kept is None or kept[0] != fingerprint:

@@ -14,7 +14,6 @@ import os
 import pickle
 import threading
 import types
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +21,8 @@ import numba
 import numpy as np
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
+
+from skebm._warn import warn
 
 # Everything that lets loops vectorise, nothing that assumes NaN and inf away.
 FASTMATH = {"contract", "reassoc", "arcp", "nsz"}
@@ -159,7 +160,7 @@ def _digest():
 
 @functools.cache
 def _warn_once(message):
-    warnings.warn(message, RuntimeWarning, stacklevel=6)
+    warn(message, RuntimeWarning)
 
 
 def _warn_without_cache(error):

@@ -2,7 +2,6 @@
 
 import numbers
 import time
-import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,6 +12,7 @@ from skebm._rng import draw_entropy, host_generator
 from skebm._validation import (
     Choice,
     Flag,
+    Jobs,
     Number,
     RandomState,
     Rows,
@@ -21,6 +21,7 @@ from skebm._validation import (
     check_sample_weight,
     positive_integer,
 )
+from skebm._warn import warn
 from skebm.criteria import (
     PERSISTENT,
     SCHEDULES,
@@ -59,7 +60,7 @@ RULES = {
     "l1": Number(numbers.Real, 0),
     "binarize": Number(numbers.Real, also=(None,)),
     "warm_start": Flag(),
-    "n_jobs": Number(numbers.Integral, also=(None,)),
+    "n_jobs": Jobs(),
 }
 
 CHAIN_RULES = {**RULES, "n_chains": positive_integer(None)}
@@ -99,8 +100,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         ConvergenceWarning
             If learning diverged; the last finite parameters are kept.
         """
-        check_parameters(self._rules, self.get_params(deep=False), type(self).__name__)
-        resume = self.warm_start and hasattr(self, "components_")
+        resume = self._check_parameters(resume=bool(self.warm_start))
         rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
         with threads(self.n_jobs):
             state = self._learning_state(rows, weights, dtype, resume)
@@ -132,8 +132,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         -------
         self
         """
-        check_parameters(self._rules, self.get_params(deep=False), type(self).__name__)
-        resume = hasattr(self, "components_")
+        resume = self._check_parameters(resume=True)
         rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
         with threads(self.n_jobs):
             state = self._learning_state(rows, weights, dtype, resume)
@@ -145,6 +144,18 @@ class LearnsByMinibatches(CallbackSupportMixin):
             self._run_updates(state, rows, weights, order, bounds, rates)
             self._publish(state, history)
         return self
+
+    def _check_parameters(self, *, resume):
+        """Check all parameters; returns whether learning goes on from a fitted model."""
+        name = type(self).__name__
+        check_parameters(self._rules, self.get_params(deep=False), name)
+        resume = resume and hasattr(self, "components_")
+        if resume and len(self.components_) != self.n_components:
+            raise ValueError(
+                f"{name}: n_components must stay {len(self.components_)} to learn on with the "
+                f"fitted model, got {self.n_components}."
+            )
+        return resume
 
     def _training_rows(self, X, sample_weight, *, reset):
         """Checked rows, weights with mean one, dtype of the model; nothing is set if they fail."""
@@ -170,7 +181,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             state = self._state.copy()
         else:
             state = LearningState.start(
-                len(self.components_) if resume else self.n_components,
+                self.n_components,
                 _column_means(rows, weights),
                 len(rows),
                 self._n_chains(),
@@ -220,13 +231,12 @@ class LearnsByMinibatches(CallbackSupportMixin):
             ):
                 return
         if self.n_iter and history["log_pseudolikelihood"][-1] < 1.05 * independent:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} ended with a log-pseudolikelihood of "
                 f"{history['log_pseudolikelihood'][-1]:.4g} on its training data, below the "
                 f"{independent:.4g} of independent units: learning went astray. Lower "
                 "learning_rate, or raise n_gibbs_steps or n_iter.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     def _run_updates(self, state, rows, weights, order, bounds, rates):
@@ -234,14 +244,13 @@ class LearnsByMinibatches(CallbackSupportMixin):
         kept = state.copy()
         take = lambda low, high: rows.dense(order[low:high], state.model.W.dtype)  # noqa: E731
         for _ in self._criterion().update(state, take, weights[order], bounds, rates):
-            if not state.is_finite():
+            if state.has_diverged():
                 vars(state).update(vars(kept))
-                warnings.warn(
+                warn(
                     f"{type(self).__name__} diverged: parameters are no longer finite. Learning "
-                    "stopped and the last finite parameters were kept. Lower learning_rate "
+                    "stopped and the last good parameters were kept. Lower learning_rate "
                     f"(now {self.learning_rate!r}).",
                     ConvergenceWarning,
-                    stacklevel=4,
                 )
                 return False
             kept = state.copy()

@@ -1,17 +1,21 @@
 """Checks of parameters and data: every complaint names what was given and what is accepted."""
 
 import numbers
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
+from skebm._jit import CHUNK
 from skebm._rng import draw_entropy
+from skebm._warn import warn
 
 # Rows looked at together while the values of X are checked.
 _ROWS = 4096
+
+# Memory of the rows that are dense at the same time.
+_BYTES = 32_000_000
 
 
 # -- parameters --------------------------------------------------------------------------------
@@ -70,6 +74,19 @@ class Flag:
     def check(name, value):
         if not isinstance(value, (bool, np.bool_)):
             raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+class Jobs:
+    """A rule: None, or a number of threads as joblib counts them."""
+
+    @staticmethod
+    def check(name, value):
+        if value is None:
+            return
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"{name} must be an integer other than 0, or None, got {value!r}.")
+        if value == 0:
+            raise ValueError(f"{name} must be an integer other than 0, or None, got 0.")
 
 
 class RandomState:
@@ -134,7 +151,9 @@ class Rows:
         return np.ascontiguousarray(part, dtype=dtype)
 
     def blocks(self, dtype, n_rows=_ROWS):
-        """Pairs (slice, dense rows) that cover everything in order."""
+        """Pairs (slice, dense rows) that cover everything in order, ``n_rows`` at the most."""
+        chunks = _BYTES // (CHUNK * self.X.shape[1] * np.dtype(dtype).itemsize)
+        n_rows = min(n_rows, CHUNK * max(1, chunks))
         for low in range(0, len(self), n_rows):
             part = slice(low, min(len(self), low + n_rows))
             yield part, self.dense(part, dtype)
@@ -208,19 +227,17 @@ def _warn_of_odd_values(estimator, X, low, high, odd, threshold):
     name = type(estimator).__name__
     extreme = high if high > 1 else low
     if (low < -1 or high > 1) and abs(threshold) <= 1:
-        warnings.warn(
+        warn(
             f"{name}: X has values outside [-1, 1] ({_where(estimator, X, extreme)}); all values "
             f"were binarised at binarize={threshold!r}. Set binarize to the threshold you mean.",
             UserWarning,
-            stacklevel=5,
         )
     elif odd is not None and abs(threshold) <= 1:
-        warnings.warn(
+        warn(
             f"{name}: X has values strictly between its codes ({_where(estimator, X, odd)}); they "
             f"were binarised at binarize={threshold!r}. Set binarize=None to take values in [0, 1] "
             "as probabilities.",
             UserWarning,
-            stacklevel=5,
         )
 
 

@@ -25,6 +25,7 @@ from skebm.energies import BernoulliRBM, IndependentBernoulli
 from skebm.energies.rbm import sweep_flops
 
 INITIAL_SCALE = 0.01
+DIVERGED = 1e8
 _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 
 # Memory of the rows that are made dense for one kernel call.
@@ -84,8 +85,9 @@ class LearningState:
             n_rows=self.n_rows,
         )
 
-    def is_finite(self):
-        return all(np.isfinite(array).all() for array in self.model)
+    def has_diverged(self):
+        """Whether some parameter is no number, or so large that energies lose their meaning."""
+        return not all((np.abs(array) < DIVERGED).all() for array in self.model)
 
     def energy(self):
         return BernoulliRBM(*self.model)

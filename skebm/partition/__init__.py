@@ -6,13 +6,12 @@ likelihoods it gives flatter the model. The standard error covers what the chain
 mode that none of them visited is in no error bar.
 """
 
-import warnings
-
 from sklearn.exceptions import ConvergenceWarning
 
+from skebm._warn import warn
 from skebm.partition._result import LogPartition
 from skebm.partition.ais import annealed_importance_sampling
-from skebm.partition.exact import exact_log_partition, is_cheap
+from skebm.partition.exact import cheap_log_partition, exact_log_partition
 
 __all__ = ["LogPartition", "log_partition"]
 
@@ -21,14 +20,17 @@ METHODS = ("auto", "exact", "ais")
 
 def log_partition(energy, base, entropy, *, method="auto", **options):
     """log Z of ``energy`` by the named method; ``auto`` is exact where that takes seconds."""
-    if method == "exact" or (method == "auto" and is_cheap(energy)):
-        return exact_log_partition(energy, level=options.get("level", 0.95))
+    level = options.get("level", 0.95)
+    if method == "exact":
+        return exact_log_partition(energy, level=level)
+    exact = cheap_log_partition(energy, level=level) if method == "auto" else None
+    if exact is not None:
+        return exact
     result = annealed_importance_sampling(energy, base, entropy, **options)
     if not result.converged:
-        warnings.warn(
+        warn(
             f"log Z is not to be trusted: {result}. Raise n_temperatures (or n_chains), or choose "
             "another base.",
             ConvergenceWarning,
-            stacklevel=4,
         )
     return result

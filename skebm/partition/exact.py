@@ -6,18 +6,21 @@ from skebm.partition._result import LogPartition
 CHEAP, LONGEST = 2.0, 3600.0
 
 
-def is_cheap(energy):
-    """Whether exact log Z takes a moment only."""
-    return energy.exact_seconds() <= CHEAP
+def cheap_log_partition(energy, *, level=0.95):
+    """log Z without error where that takes a moment, else None."""
+    value = energy.exact_log_partition() if energy.exact_seconds() <= CHEAP else None
+    return None if value is None else LogPartition(value=value, level=level)
 
 
 def exact_log_partition(energy, *, level=0.95):
     """log Z without error, or a ``ValueError`` that says how long it would have taken."""
     seconds = energy.exact_seconds()
-    value = energy.exact_log_partition() if seconds <= LONGEST else None
-    if value is None:
+    if seconds > LONGEST:
         raise ValueError(
             f"method='exact' is out of reach for this model: about {seconds:.1e} s on one core, "
             f"at most {LONGEST:.0f} s are accepted. Use method='ais'."
         )
+    value = energy.exact_log_partition()
+    if value is None:
+        raise ValueError(f"{type(energy).__name__} has no exact log Z. Use method='ais'.")
     return LogPartition(value=value, level=level)
