@@ -135,9 +135,11 @@ class LearnsByMinibatches(CallbackSupportMixin):
         resume = self._check_parameters(resume=True)
         rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
         with threads(self.n_jobs):
+            known = resume and hasattr(self, "_state")
             state = self._learning_state(rows, weights, dtype, resume)
             history = {name: list(self.history_[name]) if resume else [] for name in HISTORY}
-            state.add_marginals(_column_means(rows, weights), len(rows))
+            if known:
+                state.add_marginals(_column_means(rows, weights), len(rows))
             bounds = self._minibatches(len(rows))
             rates = np.full(len(bounds) - 1, float(self.learning_rate))
             order = np.arange(len(rows))

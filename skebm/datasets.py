@@ -75,7 +75,8 @@ def make_rbm(n_samples=1000, *, n_features=12, n_components=8, scale=1.0, random
     n_features, n_components : int, default=12, 8
         Sizes of the visible and the hidden layer; the visible one has at most 20 units.
     scale : float, default=1.0
-        Standard deviation of all weights and biases.
+        Standard deviation of the weights, and of the biases around the values that make both
+        states of a unit equally likely when the other layer is half on.
     random_state : None, int, RandomState or Generator, default=None
         Seed; None differs at every call.
 
@@ -106,7 +107,9 @@ def make_rbm(n_samples=1000, *, n_features=12, n_components=8, scale=1.0, random
     check_parameters(rules, {k: v for k, v in locals().items() if k in rules}, "make_rbm")
     generator = host_generator(draw_entropy(random_state))
     W = generator.normal(0.0, scale, (n_components, n_features))
-    b, c = generator.normal(0.0, scale, n_features), generator.normal(0.0, scale, n_components)
+    # Without the half-sums most units would stick to one state and couplings would not matter.
+    b = generator.normal(0.0, scale, n_features) - W.sum(axis=0) / 2
+    c = generator.normal(0.0, scale, n_components) - W.sum(axis=1) / 2
     states = _all_states(n_features)
     log_weights = states @ b + np.logaddexp(0.0, states @ W.T + c).sum(axis=1)
     log_partition = float(logsumexp(log_weights))

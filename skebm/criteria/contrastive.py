@@ -38,6 +38,7 @@ class LearningState:
 
     model: Arrays
     velocity: Arrays
+    marginals: np.ndarray
     visible_mean: np.ndarray
     hidden_mean: np.ndarray
     chains: np.ndarray
@@ -55,10 +56,12 @@ class LearningState:
         return cls(
             model=model,
             velocity=Arrays(*(np.zeros_like(array) for array in model)),
+            marginals=np.array(means),
             visible_mean=_clipped(means, n_rows),
             hidden_mean=np.full(n_components, 0.5, dtype),
             chains=base.sample(n_chains, (*entropy, _CHAINS), dtype),
             entropy=entropy,
+            n_rows=n_rows,
         )
 
     def set_parameters(self, components, intercept_visible, intercept_hidden):
@@ -67,16 +70,17 @@ class LearningState:
             array[...] = values
 
     def add_marginals(self, means, n_rows):
-        """Let ``visible_mean`` follow the means of ``n_rows`` more rows."""
+        """Let ``marginals`` follow the means of ``n_rows`` more rows."""
         total = self.n_rows + n_rows
-        means = (self.visible_mean * self.n_rows + means * n_rows) / total
-        self.visible_mean, self.n_rows = _clipped(means, total), total
+        self.marginals = (self.marginals * self.n_rows + means * n_rows) / total
+        self.visible_mean, self.n_rows = _clipped(self.marginals, total), total
 
     def copy(self):
         """An independent state."""
         return LearningState(
             model=Arrays(*(array.copy() for array in self.model)),
             velocity=Arrays(*(array.copy() for array in self.velocity)),
+            marginals=self.marginals.copy(),
             visible_mean=self.visible_mean.copy(),
             hidden_mean=self.hidden_mean.copy(),
             chains=self.chains.copy(),

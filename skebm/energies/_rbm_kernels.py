@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import prange
 
-from skebm._jit import CHUNK, inline, kernel
+from skebm._jit import CHUNK, inline, kernel, ordered_inline
 from skebm._numerics import PRODUCT, exp, sigmoid, softplus, sum_softplus
 from skebm._rng import bits_buffer, fill_bits, uniform
 
@@ -230,7 +230,7 @@ def log_pseudolikelihood(W, b, c, up, down, safe, v, out):
             out[r] = total
 
 
-@inline
+@ordered_inline
 def multiply_flips(q, s, up, down, on, product):
     """product_i *= q + s e^{+-W_i}, the sign from the state of unit i: no branch, no rounding."""
     for i in range(product.shape[0]):

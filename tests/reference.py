@@ -1,0 +1,256 @@
+"""Slow and obvious twins of everything that is fast in skebm, written from the equations.
+
+Nothing here imports skebm. Throughout W (H, V) are weights, b (V,) visible and c (H,) hidden
+biases of an RBM with E(v, h) = -b.v - c.h - h.W v; the last section holds the statistics that
+tests share.
+"""
+
+import itertools
+import math
+
+import numpy as np
+from scipy import stats
+
+# -- Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) -------------------------------------------
+
+_LOW = 0xFFFFFFFF
+
+
+def philox4x32(counter, key):
+    """Ten rounds on Python integers: counter of four, key of two 32-bit words."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        left, right = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (right >> 32) ^ c1 ^ k0, right & _LOW, (left >> 32) ^ c3 ^ k1, left & _LOW
+        k0, k1 = (k0 + 0x9E3779B9) & _LOW, (k1 + 0xBB67AE85) & _LOW
+    return c0, c1, c2, c3
+
+
+def random_bits(key, chain, step, stream, n_units):
+    """32 bits for every unit: the words of block 0, 1, ... are dealt out like cards."""
+    n_blocks = (n_units + 3) // 4
+    key = [int(word) for word in key]
+    blocks = [philox4x32((block, chain, step, stream), key) for block in range(n_blocks)]
+    return [blocks[unit % n_blocks][unit // n_blocks] for unit in range(n_units)]
+
+
+def uniforms(key, chain, step, stream, n_units, single=False):
+    """The middles of 2^32 (or, in single precision, 2^23) equal cells of (0, 1)."""
+    bits = random_bits(key, chain, step, stream, n_units)
+    if single:
+        return [((word >> 9) + 0.5) / 2**23 for word in bits]
+    return [(word + 0.5) / 2**32 for word in bits]
+
+
+# -- the Bernoulli-Bernoulli RBM ---------------------------------------------------------------
+
+
+def sigmoid(x):
+    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
+
+
+def softplus(x):
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def log_sum_exp(values):
+    largest = max(values)
+    return largest + math.log(math.fsum(math.exp(value - largest) for value in values))
+
+
+def all_states(n):
+    """(2^n, n) float64 array of 0 and 1."""
+    return np.array(list(itertools.product((0.0, 1.0), repeat=n))).reshape(2**n, n)
+
+
+def dot(x, y):
+    return math.fsum(float(a) * float(b) for a, b in zip(x, y, strict=True))
+
+
+def joint_energy(W, b, c, v, h):
+    return -dot(b, v) - dot(c, h) - math.fsum(dot(row, v) for row, on in zip(W, h) if on)
+
+
+def free_energy(W, b, c, v):
+    """-log of the sum over all 2^H hidden states."""
+    return -log_sum_exp([-joint_energy(W, b, c, v, h) for h in all_states(len(c))])
+
+
+def hidden_fields(W, c, v):
+    return [float(c_j) + dot(row, v) for c_j, row in zip(c, W)]
+
+
+def hidden_probability(W, c, v):
+    return [sigmoid(x) for x in hidden_fields(W, c, v)]
+
+
+def visible_probability(W, b, h):
+    return hidden_probability(np.transpose(W), b, h)
+
+
+def closed_free_energy(W, b, c, v):
+    """The same as :func:`free_energy` with the sums over hidden units done by hand."""
+    return -dot(b, v) - math.fsum(softplus(x) for x in hidden_fields(W, c, v))
+
+
+def log_partition(W, b, c):
+    """log Z: one layer is enumerated, the other summed out."""
+    if len(c) < len(b):
+        W, b, c = np.transpose(W), c, b
+    return log_sum_exp([-closed_free_energy(W, b, c, v) for v in all_states(len(b))])
+
+
+def joint_log_partition(W, b, c):
+    """log Z over all 2^(V + H) joint states."""
+    hidden = all_states(len(c))
+    return log_sum_exp([-joint_energy(W, b, c, v, h) for v in all_states(len(b)) for h in hidden])
+
+
+def probabilities(W, b, c):
+    """p(v) of every state in the order of :func:`all_states`, (2^V,)."""
+    values = np.array([-closed_free_energy(W, b, c, v) for v in all_states(len(b))])
+    return np.exp(values - log_sum_exp(values.tolist()))
+
+
+def log_path(W, b, c, base, beta, v):
+    """log sum_h e^{-beta E(v, h)} (q(v) 2^-H)^(1 - beta), q independent units of log-odds base."""
+    log_q = math.fsum(float(x) * float(a) - softplus(float(a)) for x, a in zip(v, base))
+    path = [
+        -beta * joint_energy(W, b, c, v, h) - (1.0 - beta) * len(c) * math.log(2.0)
+        for h in all_states(len(c))
+    ]
+    return log_sum_exp(path) + (1.0 - beta) * log_q
+
+
+def path_probabilities(W, b, c, base, beta):
+    """The normalised distribution on the annealing path, (2^V,)."""
+    values = np.array([log_path(W, b, c, base, beta, v) for v in all_states(len(b))])
+    return np.exp(values - log_sum_exp(values.tolist()))
+
+
+def log_pseudolikelihood(W, b, c, v):
+    """Sum over i of log p(v_i | the others), by flipping every bit."""
+    here, total = closed_free_energy(W, b, c, v), []
+    for i in range(len(v)):
+        flipped = np.array(v, dtype=float)
+        flipped[i] = 1.0 - flipped[i]
+        total.append(-softplus(here - closed_free_energy(W, b, c, flipped)))
+    return math.fsum(total)
+
+
+def gibbs_sweep(W, b, c, base, beta, v, hidden_uniforms, visible_uniforms):
+    """h | v, then v | h, at inverse temperature beta over the field of the base."""
+    fields = hidden_fields(W, c, v)
+    h = [float(u < sigmoid(beta * x)) for u, x in zip(hidden_uniforms, fields)]
+    fields = hidden_fields(np.transpose(W), b, h)
+    return [
+        float(u < sigmoid(beta * x + (1.0 - beta) * float(a)))
+        for u, x, a in zip(visible_uniforms, fields, base)
+    ]
+
+
+def addressed_sweep(W, b, c, base, beta, v, key, chain, step, single=False):
+    """A Gibbs sweep whose uniforms are addressed by stream 0 (hidden) and 1 (visible)."""
+    hidden = uniforms(key, chain, step, 0, len(c), single)
+    visible = uniforms(key, chain, step, 1, len(b), single)
+    return gibbs_sweep(W, b, c, base, beta, v, hidden, visible)
+
+
+def anneal(W, b, c, base, betas, v, key, chain):
+    """(log-weight, last state) of one chain of annealed importance sampling (Neal 2001)."""
+    increments = []
+    for k in range(1, len(betas)):
+        increments.append(log_path(W, b, c, base, betas[k], v))
+        increments.append(-log_path(W, b, c, base, betas[k - 1], v))
+        v = addressed_sweep(W, b, c, base, betas[k], v, key, chain, k)
+    return math.fsum(increments), v
+
+
+# -- learning ----------------------------------------------------------------------------------
+
+
+def contrastive_update(
+    model, velocity, offsets, data, row_weights, chains, chain_weights, rate,
+    momentum=0.0, weight_decay=0.0, l1=0.0, offset_rate=0.01,
+):  # fmt: skip
+    """One step of stochastic gradient ascent given the last states of the chains.
+
+    ``model`` and ``velocity`` are (W, b, c), ``offsets`` (mu, lambda). With <.> the weighted
+    sum over data rows over their number, minus the weighted mean over chains times the mean
+    row weight:  dW = <(p - lambda)(v - mu)'>,  db = <v> - dW' lambda,  dc = <p> - dW mu.
+    Decay and l1 act on W alone and l1 never carries a weight past zero. Returns (model,
+    velocity, lambda).
+    """
+    (W, b, c), (mu, lam) = model, offsets
+    n_hidden, n_visible = len(c), len(b)
+    data_shares = [w / len(data) for w in row_weights]
+    total = math.fsum(chain_weights)
+    chain_shares = [-math.fsum(data_shares) * w / total for w in chain_weights]
+    rows = [*data, *chains]
+    shares = data_shares + chain_shares
+    active = [hidden_probability(W, c, v) for v in rows]
+
+    dW = np.empty((n_hidden, n_visible))
+    for j in range(n_hidden):
+        for i in range(n_visible):
+            dW[j, i] = math.fsum(
+                s * (p[j] - lam[j]) * (v[i] - mu[i]) for s, p, v in zip(shares, active, rows)
+            )
+    db = [dot(shares, [v[i] for v in rows]) - dot(dW[:, i], lam) for i in range(n_visible)]
+    dc = [dot(shares, [p[j] for p in active]) - dot(dW[j], mu) for j in range(n_hidden)]
+
+    step = np.empty_like(dW)
+    for j in range(n_hidden):
+        for i in range(n_visible):
+            pull = math.copysign(min(rate * l1, abs(W[j, i])), W[j, i])
+            step[j, i] = rate * dW[j, i] - rate * weight_decay * W[j, i] - pull
+    velocity = (
+        step + momentum * velocity[0],
+        rate * np.array(db) + momentum * velocity[1],
+        rate * np.array(dc) + momentum * velocity[2],
+    )
+    mean_active = [dot(row_weights, [p[j] for p in active[: len(data)]]) for j in range(n_hidden)]
+    lam = lam + offset_rate * (np.array(mean_active) / math.fsum(row_weights) - lam)
+    return tuple(x + move for x, move in zip(model, velocity)), velocity, lam
+
+
+# -- statistics --------------------------------------------------------------------------------
+
+ALPHA = 1e-6  # false-alarm rate of one statistical assertion
+
+
+def z_limit(n_comparisons=1):
+    """Standard errors that the largest of so many normal deviates exceeds at rate ALPHA."""
+    return float(stats.norm.isf(ALPHA / 2 / n_comparisons))
+
+
+def state_counts(X):
+    """How often each state of :func:`all_states` occurs among the rows of X."""
+    index = np.asarray(X, dtype=np.int64) @ 2 ** np.arange(X.shape[1])[::-1]
+    return np.bincount(index, minlength=2 ** X.shape[1])
+
+
+def chi_square_p_value(counts, p):
+    """p-value of Pearson's test, states with fewer than 5 expected counts pooled."""
+    expected = counts.sum() * np.asarray(p)
+    rare = expected < 5
+    if rare.any():
+        counts = np.append(counts[~rare], counts[rare].sum())
+        expected = np.append(expected[~rare], expected[rare].sum())
+    statistic = ((counts - expected) ** 2 / np.maximum(expected, 1e-300)).sum()
+    return float(stats.chi2.sf(statistic, len(counts) - 1))
+
+
+def detected_variation(n_samples, n_states):
+    """Total variation from p that Pearson's test finds at ALPHA, but for one case in 10^6.
+
+    A deviation of total variation d has noncentrality at least 4 n d^2 (Cauchy-Schwarz).
+    """
+    critical = stats.chi2.isf(ALPHA, n_states - 1)
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        missed = stats.ncx2.cdf(critical, n_states - 1, max(4 * n_samples * middle**2, 1e-12))
+        low, high = (middle, high) if missed > ALPHA else (low, middle)
+    return high
