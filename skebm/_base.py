@@ -112,7 +112,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         method : {"auto", "exact", "ais"}, default="auto"
             Exact enumeration, annealed importance sampling, or exact where it takes seconds.
         n_chains : int or None, default=None
-            Number of AIS chains; None plans it for ``target_stderr``, at least 128.
+            Number of AIS chains; None plans it for ``target_stderr``, at least 128 and,
+            times temperatures, at most 20 million.
         n_temperatures : int or "auto", default="auto"
             Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
         base : {"marginals", "uniform", "biases"} or array-like (n_features,), default="marginals"

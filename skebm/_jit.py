@@ -24,8 +24,9 @@ from threadpoolctl import ThreadpoolController
 
 from skebm._warn import warn
 
-# Everything that lets loops vectorise, nothing that assumes NaN and inf away.
-FASTMATH = {"contract", "reassoc", "arcp", "nsz"}
+# Fused multiply-adds, and nothing else: NaN and inf stay what they are, and sums keep their
+# order, which the compiler would otherwise choose differently from build to build.
+FASTMATH = {"contract"}
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
 # Only explicit prange loops run in parallel; array expressions never become parallel sums.
@@ -58,9 +59,6 @@ _CACHE_ERRORS = (
 _PROCESS = os.getpid()
 
 inline = numba.njit(**_OPTIONS)
-
-# The same for arithmetic whose order is part of its accuracy.
-ordered_inline = numba.njit(**dict(_OPTIONS, fastmath={"contract"}))
 
 
 def kernel(writes):
@@ -99,11 +97,14 @@ class Kernel:
         try:
             return twin(*arguments)
         except _CACHE_ERRORS as error:
-            # Kernels do not raise, so this is the cache: drop the entry, else do without.
+            # Kernels do not raise, so this is the cache: a bad entry is dropped and made anew,
+            # and where files cannot be written at all the kernel stays in memory.
             if not getattr(twin, "_skebm_cached", False):
                 raise
             self._drop_cache_entry(twin)
             try:
+                if isinstance(error, OSError):
+                    raise
                 return self._build(kind)(*arguments)
             except _CACHE_ERRORS:
                 _warn_without_cache(error)
@@ -112,7 +113,8 @@ class Kernel:
     def _build(self, kind, cache=None):
         cache = os.environ.get("SKEBM_CACHE", "1") != "0" if cache is None else cache
         function = _renamed(self.function, f"{self.function.__name__}_{kind}_{_digest()}")
-        options = dict(_OPTIONS, parallel=_PARALLEL if kind == "parallel" else False)
+        parallel = dict(_PARALLEL) if kind == "parallel" else False  # Numba empties the dict
+        options = dict(_OPTIONS, parallel=parallel)
         try:
             twin = numba.njit(cache=cache, **options)(function)
         except RuntimeError as error:  # no folder to write a cache into
@@ -158,16 +160,18 @@ def _digest():
     return digest.hexdigest()[:10]
 
 
-@functools.cache
-def _warn_once(message):
-    warn(message, RuntimeWarning)
+_warned_of_cache = threading.Event()
 
 
 def _warn_without_cache(error):
-    _warn_once(
+    if _warned_of_cache.is_set():
+        return
+    _warned_of_cache.set()
+    warn(
         "skebm cannot keep its compiled kernels on disk and will compile them anew in every "
         f"process ({type(error).__name__}: {error}). Set NUMBA_CACHE_DIR to a writable folder, "
-        "or SKEBM_CACHE=0 to do without a cache and without this warning."
+        "or SKEBM_CACHE=0 to do without a cache and without this warning.",
+        RuntimeWarning,
     )
 
 
@@ -214,26 +218,48 @@ class _SingleThreadedBLAS:
     def _reset(self):
         self._lock = threading.Lock()
         self._depth = 0
-        self._limiter = None
+        self._before = None  # threads of each library outside of kernels
 
     def __enter__(self):
         with self._lock:
             if self._depth == 0:
-                self._limiter = _blas_controller().limit(limits=1)
+                if self._before is None:
+                    self._before = [library.get_num_threads() for library in _blas_libraries()]
+                self._set([1] * len(self._before))
             self._depth += 1
 
     def __exit__(self, *_):
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                self._limiter.restore_original_limits()
+                self._set(self._before)
+                self._before = None
+
+    def _set(self, counts):
+        try:
+            for set_num_threads, count in zip(_blas_setters(), counts):
+                set_num_threads(count)
+        except KeyboardInterrupt:  # Ctrl-C must not leave the rest of the program on one thread
+            for set_num_threads, count in zip(_blas_setters(), self._before):
+                set_num_threads(count)
+            raise
 
 
 @functools.cache
-def _blas_controller():
+def _blas_libraries():
     import scipy.linalg.cython_blas  # noqa: F401  (the BLAS behind np.dot in kernels)
 
-    return ThreadpoolController().select(user_api="blas")
+    return ThreadpoolController().select(user_api="blas").lib_controllers
+
+
+@functools.cache
+def _blas_setters():
+    # threadpoolctl heeds only the first Python thread that asks; kernels run in any thread, and
+    # their bits must not depend on which.
+    return [
+        getattr(library, "_real_set_num_threads", library.set_num_threads)
+        for library in _blas_libraries()
+    ]
 
 
 _single_threaded_blas = _SingleThreadedBLAS()

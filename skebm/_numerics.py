@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from skebm._jit import FASTMATH, inline, ordered_inline
+from skebm._jit import FASTMATH, inline
 
 _LOG2_E = 1.4426950408889634
 # log 2 in two parts, the first short enough to make its product with a whole number exact.
@@ -28,7 +28,7 @@ _S2, _S3, _S4, _S5, _S6, _S7 = (np.float32(1.0 / math.factorial(n)) for n in ran
 PRODUCT = 512
 
 
-@ordered_inline
+@inline
 def _exp32(x):
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     n = np.floor(x * _LOG2_E_32 + np.float32(0.5))
@@ -38,7 +38,7 @@ def _exp32(x):
     return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@ordered_inline
+@inline
 def _exp64(x):
     x = min(max(x, -708.0), 709.0)
     n = np.floor(x * _LOG2_E + 0.5)
@@ -79,14 +79,47 @@ def softplus(x):
 
 
 @inline
-def sum_softplus(x, shift, scale):
-    """Sum over j of log(1 + e^{scale (x_j + shift_j)}): one logarithm per many factors."""
+def fold_sum(x, n):
+    """Sum of the ``n`` first entries, halves upon halves: a fixed order that still vectorises."""
+    while n > 1:
+        half = (n + 1) // 2
+        for j in range(n - half):
+            x[j] += x[half + j]
+        n = half
+    return x[0] if n else 0.0
+
+
+@inline
+def fold_product(x, n):
+    """Product of the ``n`` first entries, in the same way."""
+    while n > 1:
+        half = (n + 1) // 2
+        for j in range(n - half):
+            x[j] *= x[half + j]
+        n = half
+    return x[0] if n else 1.0
+
+
+@inline
+def dot(x, y, buffer):
+    """x.y in float64; ``buffer`` is as long as both."""
+    for i in range(x.shape[0]):
+        buffer[i] = np.float64(x[i]) * np.float64(y[i])
+    return fold_sum(buffer, x.shape[0])
+
+
+@inline
+def sum_softplus(x, shift, scale, buffer):
+    """Sum over j of log(1 + e^{scale (x_j + shift_j)}), one logarithm per many factors.
+
+    log(1 + e^t) = (t + |t|) / 2 + log(1 + e^-|t|); ``buffer`` (2, PRODUCT) float64.
+    """
     total = 0.0
     for start in range(0, x.shape[0], PRODUCT):
-        product, positive = 1.0, 0.0
-        for j in range(start, min(start + PRODUCT, x.shape[0])):
-            t = scale * (x[j] + shift[j])
-            positive += np.float64(t + abs(t))
-            product *= 1.0 + np.float64(exp(-abs(t)))
-        total += 0.5 * positive + math.log(product)
+        n = min(PRODUCT, x.shape[0] - start)
+        for j in range(n):
+            t = scale * (x[start + j] + shift[start + j])
+            buffer[0, j] = np.float64(t + abs(t))
+            buffer[1, j] = 1.0 + np.float64(exp(-abs(t)))
+        total += 0.5 * fold_sum(buffer[0], n) + math.log(fold_product(buffer[1], n))
     return total

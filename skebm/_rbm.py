@@ -79,7 +79,8 @@ class BaseRBM(
         -------
         estimator
             Ready for ``score_samples``, ``sample``, ``transform`` and all that a fit allows;
-            its codes are 0 and 1.
+            its codes are 0 and 1. AIS starts from the visible biases, the training means being
+            unknown; ``log_partition(base=means)`` is often far better.
 
         Raises
         ------

@@ -100,6 +100,7 @@ class RandomState:
 
 
 def positive_integer(*also):
+    """A rule: an integer of at least 1, or one of ``also``."""
     return Number(numbers.Integral, 1, also=also)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from skebm._jit import CHUNK, inline, kernel
-from skebm._numerics import sigmoid
+from skebm._numerics import dot, sigmoid
 from skebm._rng import bits_buffer
 from skebm.criteria._sgd import step_weights
 from skebm.energies._rbm_kernels import START, draw_rows, sweep_rows
@@ -76,22 +76,19 @@ def train(
         if phase.start != FROM_DATA:
             weights[:n_chains] = -scale / n_chains
         transposed = scratch[: n_hidden * n_rows].reshape((n_hidden, n_rows))
-        chain_chunks = (n_chains + CHUNK - 1) // CHUNK
-        data_chunks = (n_data + CHUNK - 1) // CHUNK
-        for chunk in prange(chain_chunks + data_chunks):
-            if chunk < chain_chunks:
-                first = chunk * CHUNK
-                last = min(n_chains, first + CHUNK)
-                if phase.start == FROM_DATA:
-                    stack[first:last] = rows[low + first : low + last]
-                run_chains(
-                    model, base, phase, key, step + t * phase.n_gibbs_steps, first,
-                    stack[first:last],
-                )  # fmt: skip
-            else:
-                first = n_chains + (chunk - chain_chunks) * CHUNK
-                last = min(n_rows, first + CHUNK)
-                stack[first:last] = rows[low + first - n_chains : low + last - n_chains]
+        n_chunks = (max(n_chains, n_data) + CHUNK - 1) // CHUNK
+        for chunk in prange(n_chunks):
+            # Equal chunks, each with its share of both phases, keep all threads busy.
+            first, last = chunk * n_chains // n_chunks, (chunk + 1) * n_chains // n_chunks
+            if phase.start == FROM_DATA:
+                stack[first:last] = rows[low + first : low + last]
+            run_chains(
+                model, base, phase, key, step + t * phase.n_gibbs_steps, first, stack[first:last]
+            )
+            write_activations(model, hidden_mean, weights, stack, transposed, first, last)
+            first, last = chunk * n_data // n_chunks, (chunk + 1) * n_data // n_chunks
+            stack[n_chains + first : n_chains + last] = rows[low + first : low + last]
+            first, last = n_chains + first, n_chains + last
             write_activations(model, hidden_mean, weights, stack, transposed, first, last)
         difference = np.empty(n_visible, model.W.dtype)
         for block in prange(n_blocks + 1):
@@ -145,19 +142,17 @@ def step_block(
     W, _, c = model
     gradient = np.dot(activations, stack)
     share[:] = 0
+    ones = np.ones(activations.shape[1], W.dtype)
+    buffer = np.empty(max(stack.shape[0], stack.shape[1]))
     for j in range(activations.shape[0]):
-        positive, negative = 0.0, 0.0
-        for r in range(n_chains):
-            negative += np.float64(activations[j, r])
-        for r in range(n_chains, activations.shape[1]):
-            positive += np.float64(activations[j, r])
+        negative = dot(activations[j, :n_chains], ones[:n_chains], buffer)
+        positive = dot(activations[j, n_chains:], ones[n_chains:], buffer)
         difference = W.dtype.type(positive + negative)
         row = gradient[j]
-        correction = 0.0
         for i in range(row.shape[0]):
             row[i] -= difference * visible_mean[i]
-            correction += np.float64(row[i]) * np.float64(visible_mean[i])
             share[i] += hidden_mean[first + j] * row[i]
+        correction = dot(row, visible_mean, buffer)
         step_weights(W[first + j], velocity.W[first + j], row, rate, penalty)
         move = W.dtype.type(positive + negative - correction)
         move += W.dtype.type(penalty.momentum) * velocity.c[first + j]

@@ -28,6 +28,9 @@ INITIAL_SCALE = 0.01
 DIVERGED = 1e8
 _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 
+# Fixed cost of one update, in the time of so many flops of a matrix product.
+_UPDATE_FLOPS = 2e5
+
 # Memory of the rows that are made dense for one kernel call.
 _BYTES_PER_CALL = 32e6
 
@@ -140,8 +143,8 @@ class Contrastive:
         moved = stack_rows - largest
         flops = 4.0 * model.W.size * stack_rows
         flops += moved * self.n_gibbs_steps * sweep_flops(*model.W.shape)
-        per_call = int(min(FLOPS_PER_CALL / flops, _BYTES_PER_CALL / (largest * stack[0].nbytes)))
-        per_call = max(1, per_call)
+        per_call = FLOPS_PER_CALL / (flops + _UPDATE_FLOPS)
+        per_call = max(1, int(min(per_call, _BYTES_PER_CALL / (largest * stack[0].nbytes))))
         for first in range(0, len(rates), per_call):
             part = slice(first, first + per_call)
             edges = bounds[first : first + per_call + 1]

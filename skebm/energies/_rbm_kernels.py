@@ -10,8 +10,16 @@ import math
 import numpy as np
 from numba import prange
 
-from skebm._jit import CHUNK, inline, kernel, ordered_inline
-from skebm._numerics import PRODUCT, exp, sigmoid, softplus, sum_softplus
+from skebm._jit import CHUNK, inline, kernel
+from skebm._numerics import (
+    PRODUCT,
+    exp,
+    fold_product,
+    fold_sum,
+    sigmoid,
+    softplus,
+    sum_softplus,
+)
 from skebm._rng import bits_buffer, fill_bits, uniform
 
 HIDDEN, VISIBLE, START = 0, 1, 2  # streams of random numbers
@@ -114,6 +122,14 @@ def visible_probability(W, b, h, out):
                 out[r, i] = sigmoid(out[r, i] + b[i])
 
 
+@inline
+def mixed_field(v, b, base, share, rest, buffer):
+    """share b.v + rest base.v in float64; ``buffer`` (V,)."""
+    for i in range(v.shape[0]):
+        buffer[i] = np.float64(v[i]) * (share * b[i] + rest * base[i])
+    return fold_sum(buffer, v.shape[0])
+
+
 @kernel(writes=("out",))
 def log_path(W, b, c, base, beta, v, out):
     """out (n,) <- (1-beta) base.v + beta b.v + sum_j log(1 + e^{beta (c_j + W_j.v)})."""
@@ -123,20 +139,20 @@ def log_path(W, b, c, base, beta, v, out):
         low = chunk * CHUNK
         high = min(n, low + CHUNK)
         x = np.empty((high - low, W.shape[0]), W.dtype)
+        visible_buffer, hidden_buffer = np.empty(W.shape[1]), np.empty((2, PRODUCT))
         np.dot(v[low:high], W.T, x)
         for r in range(low, high):
-            linear = 0.0
-            for i in range(v.shape[1]):
-                linear += np.float64(v[r, i]) * (beta * b[i] + (1.0 - beta) * base[i])
-            out[r] = linear + sum_softplus(x[r - low], c, scale)
+            linear = mixed_field(v[r], b, base, beta, 1.0 - beta, visible_buffer)
+            out[r] = linear + sum_softplus(x[r - low], c, scale, hidden_buffer)
 
 
 @inline
-def weigh_and_draw_hidden(x, c, before, now, key, chain, step, bits):
+def weigh_and_draw_hidden(x, c, before, now, key, chain, step, bits, buffer):
     """Draw h ~ Bernoulli(sigmoid(now x)) into ``x``; return sum_j sp(now x_j) - sp(before x_j).
 
     With e = exp(-|t|), log(1 + e^t) = max(t, 0) + log(1 + e) never overflows, the factors 1 + e
     stay below two, and the draw reuses them: sigmoid(t) is 1/(1+e) or e/(1+e).
+    ``buffer`` (3, PRODUCT) float64.
     """
     one = x.dtype.type(1)
     zero = x.dtype.type(0)
@@ -144,17 +160,18 @@ def weigh_and_draw_hidden(x, c, before, now, key, chain, step, bits):
     fill_bits(key, chain, step, HIDDEN, bits)
     total = 0.0
     for start in range(0, x.shape[0], PRODUCT):
-        positive, above, below = 0.0, 1.0, 1.0
-        for j in range(start, min(start + PRODUCT, x.shape[0])):
-            field = x[j] + c[j]
+        n = min(PRODUCT, x.shape[0] - start)
+        for j in range(n):
+            field = x[start + j] + c[start + j]
             t, s = hot * field, cold * field
             e = exp(-abs(t))
-            positive += np.float64((t + abs(t)) - (s + abs(s)))
-            above *= np.float64(one + e)
-            below *= np.float64(one + exp(-abs(s)))
+            buffer[0, j] = np.float64((t + abs(t)) - (s + abs(s)))
+            buffer[1, j] = np.float64(one + e)
+            buffer[2, j] = np.float64(one + exp(-abs(s)))
             odds = one if t > zero else e
-            x[j] = one if uniform(bits[j], t) * (one + e) < odds else zero
-        total += 0.5 * positive + math.log(above / below)
+            x[start + j] = one if uniform(bits[start + j], t) * (one + e) < odds else zero
+        above, below = fold_product(buffer[1], n), fold_product(buffer[2], n)
+        total += 0.5 * fold_sum(buffer[0], n) + math.log(above / below)
     return total
 
 
@@ -172,18 +189,17 @@ def anneal(W, b, c, base, betas, key, first_chain, step, v, log_weights):
         states = v[low:high]
         h = np.empty((high - low, W.shape[0]), W.dtype)
         beta = np.empty(high - low)
+        visible_buffer, hidden_buffer = np.empty(W.shape[1]), np.empty((3, PRODUCT))
         hidden_bits, visible_bits = bits_buffer(W.shape[0]), bits_buffer(W.shape[1])
         for k in range(1, betas.shape[0]):
             rise = betas[k] - betas[k - 1]
             beta[:] = betas[k]
             np.dot(states, W.T, h)
             for r in range(high - low):
-                linear = 0.0
-                for i in range(v.shape[1]):
-                    linear += np.float64(states[r, i]) * (np.float64(b[i]) - base[i])
-                log_weights[low + r] += rise * linear + weigh_and_draw_hidden(
+                linear = mixed_field(states[r], b, base, rise, -rise, visible_buffer)
+                log_weights[low + r] += linear + weigh_and_draw_hidden(
                     h[r], c, betas[k - 1], betas[k], key, first_chain + low + r, step + k,
-                    hidden_bits,
+                    hidden_bits, hidden_buffer,
                 )  # fmt: skip
             np.dot(h, W, states)
             draw_rows(
@@ -230,7 +246,7 @@ def log_pseudolikelihood(W, b, c, up, down, safe, v, out):
             out[r] = total
 
 
-@ordered_inline
+@inline
 def multiply_flips(q, s, up, down, on, product):
     """product_i *= q + s e^{+-W_i}, the sign from the state of unit i: no branch, no rounding."""
     for i in range(product.shape[0]):

@@ -13,6 +13,9 @@ from skebm.energies._base import Energy, IndependentBernoulli
 # Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
 FLIP_FLOPS = 20.0
 
+# Fixed cost of a sweep of one chunk, counted the same way.
+CHUNK_FLOPS = 6e3
+
 
 class BernoulliRBM(Energy):
     """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
@@ -167,7 +170,8 @@ class BernoulliRBM(Energy):
 
     def _calls(self, n_sweeps, n_chains):
         """Split sweeps over kernel calls short enough for Ctrl-C: (first, count) of each."""
-        per_call = max(1, int(FLOPS_PER_CALL / (n_chains * sweep_flops(*self.components.shape))))
+        flops = n_chains * sweep_flops(*self.components.shape)
+        per_call = max(1, int(FLOPS_PER_CALL / (flops + CHUNK_FLOPS * (1 + n_chains // CHUNK))))
         for done in range(0, n_sweeps, per_call):
             yield done, min(per_call, n_sweeps - done)
 
@@ -177,5 +181,5 @@ class BernoulliRBM(Energy):
 
 
 def sweep_flops(n_hidden, n_visible):
-    """Work of one Gibbs sweep of one chain: two products, and some 40 operations per draw."""
-    return 4.0 * n_hidden * n_visible + 40.0 * (n_hidden + n_visible)
+    """Work of one Gibbs sweep of one chain: two products, the draws, the fixed cost of a row."""
+    return 4.0 * n_hidden * n_visible + 120.0 * (n_hidden + n_visible) + 1500.0

@@ -67,22 +67,25 @@ class LogPartition:
         )
 
     @classmethod
-    def from_log_weights(cls, log_weights, *, method, n_temperatures, level=0.95):
+    def from_log_weights(cls, log_weights, *, method, n_temperatures, level=0.95, trusted=True):
         """The log-mean-exp of importance log-weights, with its jackknife error on the log scale."""
         n = len(log_weights)
         value = float(logsumexp(log_weights) - np.log(n))
         weights = np.exp(log_weights - log_weights.max())
         ess = float(weights.sum() ** 2 / (weights**2).sum())
         stderr = _jackknife_stderr(weights)
+        trusted = (
+            trusted and ess >= MINIMAL_ESS_RATIO * n and _agrees_with_gaussian(log_weights, stderr)
+        )
         reach = ndtri(0.5 + level / 2.0) * stderr
         return cls(
             value=value,
             stderr=stderr,
-            lower=value - reach,
-            upper=value + reach,
+            lower=float(value - reach),
+            upper=float(value + reach),
             ess=ess,
             method=method,
-            converged=ess >= MINIMAL_ESS_RATIO * n and _agrees_with_gaussian(log_weights, stderr),
+            converged=bool(trusted),
             n_chains=n,
             n_temperatures=n_temperatures,
             level=level,

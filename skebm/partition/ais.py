@@ -19,7 +19,7 @@ _PILOT, _FINAL = 21, 22  # purposes of random numbers
 
 PILOT_CHAINS = 64
 MIN_TEMPERATURES, MAX_TEMPERATURES = 100, 20_000
-MIN_CHAINS = 128
+MIN_CHAINS, MAX_CHAIN_TEMPERATURES = 128, 20_000_000
 TARGET_STDERR = 0.05
 
 
@@ -33,17 +33,19 @@ def annealed_importance_sampling(
         n_temperatures = int(np.clip(np.ceil(4.0 * barrier), MIN_TEMPERATURES, MAX_TEMPERATURES))
         if n_chains is None:
             needed = barrier / (n_temperatures * target**2)
-            n_chains = max(MIN_CHAINS, 64 * int(np.ceil(needed / 64)))
+            affordable = MAX_CHAIN_TEMPERATURES // n_temperatures
+            n_chains = int(np.clip(64 * np.ceil(needed / 64), MIN_CHAINS, affordable))
     n_chains = MIN_CHAINS if n_chains is None else n_chains
-    log_weights = _log_weights(energy, base, n_chains, n_temperatures, (*entropy, _FINAL))
+    X = base.sample(n_chains, (*entropy, _FINAL), energy.dtype)
+    stuck = n_chains > 1 and bool((X == X[0]).all())  # chains from one state explore nothing
+    log_weights = _log_weights(energy, base, X, n_temperatures, (*entropy, _FINAL))
     return LogPartition.from_log_weights(
-        log_weights, method="ais", n_temperatures=n_temperatures, level=level
+        log_weights, method="ais", n_temperatures=n_temperatures, level=level, trusted=not stuck
     )
 
 
-def _log_weights(energy, base, n_chains, n_temperatures, entropy):
-    X = base.sample(n_chains, entropy, energy.dtype)
-    log_weights = np.zeros(n_chains)
+def _log_weights(energy, base, X, n_temperatures, entropy):
+    log_weights = np.zeros(len(X))
     betas = np.linspace(0.0, 1.0, n_temperatures + 1)
     energy.anneal(X, log_weights, betas, base, derive_key(entropy))
     return log_weights
@@ -54,7 +56,8 @@ def _barrier(energy, base, entropy):
     n_temperatures = MIN_TEMPERATURES
     while True:
         pilot = (*entropy, _PILOT, n_temperatures)
-        variance = _log_weights(energy, base, PILOT_CHAINS, n_temperatures, pilot).var(ddof=1)
+        X = base.sample(PILOT_CHAINS, pilot, energy.dtype)
+        variance = _log_weights(energy, base, X, n_temperatures, pilot).var(ddof=1)
         if variance <= 1.0 or 4 * n_temperatures > MAX_TEMPERATURES:
             return n_temperatures * variance
         n_temperatures *= 4

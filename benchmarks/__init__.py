@@ -1,0 +1,1 @@
+"""Measurements of skebm beside its peers; see README.md here."""

@@ -1,0 +1,60 @@
+"""One module per library, all with the same functions.
+
+``fit(data, params, budget, seed)`` trains an RBM and returns :class:`Fitted`; ``version()`` names
+the library. A library that takes part in the speed problem has ``update_seconds`` and, if it can
+estimate log Z, ``temperature_seconds`` too.
+"""
+
+import importlib
+import time
+from typing import NamedTuple
+
+from benchmarks.scoring import Parameters
+
+LIBRARIES = {
+    "skebm": "benchmarks.adapters.skebm",
+    "scikit-learn": "benchmarks.adapters.scikit_learn",
+    "rbms": "benchmarks.adapters.rbms",
+    "independent": "benchmarks.adapters.independent",
+}
+
+# Rows that a library learns from before the clock starts, so that nothing is compiled after.
+WARM_UP_ROWS = 200
+
+
+class Budget(NamedTuple):
+    """How long to train: a number of epochs, or a number of seconds."""
+
+    epochs: int | None = None
+    seconds: float | None = None
+
+    def epochs_at(self, seconds_per_epoch):
+        """Whole epochs within the budget, at least one."""
+        return self.epochs or max(1, round(self.seconds / seconds_per_epoch))
+
+
+class Fitted(NamedTuple):
+    """What was learned and what it took; ``seconds`` has no compilation in it."""
+
+    parameters: Parameters
+    epochs: float
+    seconds: float
+    compile_seconds: float
+
+
+def adapter(library):
+    """The module of ``library``; a peer that is not installed ends the run with a sentence."""
+    try:
+        return importlib.import_module(LIBRARIES[library])
+    except ImportError as error:
+        raise SystemExit(
+            f"benchmark needs {library}, which cannot be imported ({error}); "
+            'pip install "skebm[bench]" brings all peers'
+        ) from error
+
+
+def timed(function, *args, **kwargs):
+    """Seconds on the wall that a call takes, and its result."""
+    started = time.perf_counter()
+    result = function(*args, **kwargs)
+    return time.perf_counter() - started, result

@@ -1,0 +1,38 @@
+"""skebm itself."""
+
+import skebm
+from benchmarks.adapters import WARM_UP_ROWS, Fitted, timed
+from benchmarks.scoring import Parameters
+
+
+def version():
+    return f"skebm {skebm.__version__}"
+
+
+def fit(data, params, budget, seed=0):
+    """``params`` are those of the estimator, and ``estimator``, its name."""
+    params = dict(params, random_state=seed)
+    model = getattr(skebm, params.pop("estimator", "PCDRBM"))(**params)
+    compiling, _ = timed(model.set_params(n_iter=1).fit, data.train[:WARM_UP_ROWS])
+    epochs = budget.epochs
+    if epochs is None:
+        epochs = budget.epochs_at(timed(model.fit, data.train)[0])
+    seconds, _ = timed(model.set_params(n_iter=epochs).fit, data.train)
+    found = Parameters(model.components_, model.intercept_visible_, model.intercept_hidden_)
+    return Fitted(found, epochs, seconds, compiling)
+
+
+def update_seconds(X, n_components, batch_size, n_gibbs_steps):
+    """Time of one PCD update, out of a whole fit of one epoch."""
+    model = skebm.PCDRBM(
+        n_components, batch_size=batch_size, n_gibbs_steps=n_gibbs_steps, n_iter=1,
+        learning_rate=0.01, random_state=0,
+    )  # fmt: skip
+    return timed(model.fit, X)[0] / -(-len(X) // batch_size)
+
+
+def temperature_seconds(parameters, n_chains, n_temperatures):
+    """Time of one AIS temperature of all chains."""
+    model = skebm.PCDRBM.from_parameters(*parameters)
+    options = {"n_chains": n_chains, "n_temperatures": n_temperatures, "random_state": 0}
+    return timed(model.log_partition, "ais", **options)[0] / n_temperatures

@@ -1,0 +1,66 @@
+"""Compare two result files: ``python -m benchmarks.compare BEFORE.csv AFTER.csv``.
+
+Prints the ratio of times and the difference of likelihoods row by row, and names regressions: a
+row that is slower by more than 15 % and by more than 0.05 s, or whose likelihood is lower by more
+than three standard errors. A row of the speed problem is timed per step, so that only its share
+of the peak counts. Ends with status 1 if there is a regression or a row is missing.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SLOWER, SECONDS, STANDARD_ERRORS = 1.15, 0.05, 3.0
+
+
+def read(path):
+    """The table of a result file, by row."""
+    return pd.read_csv(path, comment="#").set_index("row")
+
+
+def compared(before, after):
+    """One line per row of either table, with what became of it."""
+    lines = []
+    for name in dict.fromkeys([*before.index, *after.index]):
+        if name not in after.index or name not in before.index:
+            lines.append((name, np.nan, np.nan, "missing" if name in before.index else "new"))
+            continue
+        old, new = before.loc[name], after.loc[name]
+        verdict = " and ".join(filter(None, [_slower(old, new), _less_likely(old, new)]))
+        gain = new.get("loglik", np.nan) - old.get("loglik", np.nan)
+        lines.append((name, new.seconds / old.seconds, gain, verdict))
+    return pd.DataFrame(lines, columns=["row", "time ratio", "nats gained", "verdict"])
+
+
+def _slower(old, new):
+    if "share_of_peak" in old:
+        return "slower" if old.share_of_peak > SLOWER * new.share_of_peak else None
+    slower = new.seconds > SLOWER * old.seconds and new.seconds - old.seconds > SECONDS
+    return "slower" if slower else None
+
+
+def _less_likely(old, new):
+    if "loglik" not in old:
+        return None
+    # The test rows are the same, so their error is counted on one side only.
+    error = np.sqrt(old.stderr_log_z**2 + new.stderr_log_z**2 + new.stderr_rows**2)
+    worse = old.loglik - new.loglik > STANDARD_ERRORS * error or not np.isfinite(new.loglik)
+    return "less likely" if worse else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    options = parser.parse_args()
+    table = compared(read(options.before), read(options.after))
+    print(table.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
+    regressions = table[~table.verdict.isin(["", "new"])]
+    if len(regressions):
+        raise SystemExit(f"{len(regressions)} regressions: {', '.join(regressions.row)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The kinds of problems, each a generator of rows: what was run, how long, how good.
+
+A problem in ``config.toml`` names its ``kind``; its ``rows`` are what is compared. Every row is
+measured in a process of its own, so that no library meets another one's threads.
+"""
+
+import itertools
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+
+from benchmarks import speed
+from benchmarks.adapters import Budget, adapter, timed
+from benchmarks.data import load, read_arrays
+from benchmarks.scoring import likelihood, marginals
+
+
+def libraries(problem):
+    """The libraries that a problem compares, each once, in order."""
+    return list(dict.fromkeys(row["library"] for row in problem["rows"]))
+
+
+def rows_of(problem, folder):
+    """Measure a problem, row by row."""
+    kinds = {"likelihood": likelihoods, "known log Z": known_log_z, "speed": speeds}
+    return kinds[problem["kind"]](problem, folder)
+
+
+def in_fresh_process(function, *arguments):
+    """The result of a call made in a new process."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+# -- likelihood ------------------------------------------------------------------------------
+
+
+def likelihoods(problem, folder):
+    """Train every row within the problem's budget and score it by test log-likelihood."""
+    sizes = problem.get("n_components", [None])
+    for dataset, hidden, row in itertools.product(problem["data"], sizes, problem["rows"]):
+        row = dict(row, data=row.get("data", dataset), n_components=hidden)
+        for seed in range(problem.get("seeds", 1)):
+            yield in_fresh_process(measure_likelihood, row, problem, folder, seed)
+
+
+def measure_likelihood(row, problem, folder, seed):
+    data = load(row["data"], folder)
+    params = dict(row.get("params", {}), n_components=row["n_components"])
+    budget = Budget(problem.get("epochs"), problem.get("seconds"))
+    fitted = adapter(row["library"]).fit(data, params, budget, seed)
+    score_seconds, score = timed(likelihood, fitted.parameters, data, **problem.get("score", {}))
+    return {
+        "row": f"{row['data']} {row['n_components']} {row['name']} seed {seed}",
+        "library": row["library"],
+        "params": " ".join(f"{key}={value}" for key, value in row.get("params", {}).items()),
+        "epochs": round(fitted.epochs, 2),
+        "compile_seconds": round(fitted.compile_seconds, 3),
+        "seconds": round(fitted.seconds, 4),
+        "score_seconds": round(score_seconds, 2),
+        **_rounded(score._asdict()),
+    }
+
+
+# -- known log Z -----------------------------------------------------------------------------
+
+
+def known_log_z(problem, folder):
+    """Exact and AIS log Z of trained RBMs whose log Z is published."""
+    for row in problem["rows"]:
+        yield in_fresh_process(measure_log_z, row, folder)
+
+
+def measure_log_z(row, folder):
+    from skebm import PCDRBM
+
+    arrays = read_arrays(folder, f"rbm_weights/{row['model']}")
+    model = PCDRBM.from_parameters(arrays["W"].T, arrays["vbias"], arrays["hbias"], random_state=0)
+    options = dict(row["params"], random_state=0)
+    if "base" in row:
+        options["base"] = marginals(load(row["base"], folder).train)
+    seconds, found = timed(model.log_partition, **options)
+    truth = row["truth"]
+    return {
+        "row": f"{row['model']} {found.method}" + (f" from {row['base']}" if "base" in row else ""),
+        "library": row["library"],
+        "params": " ".join(f"{key}={value}" for key, value in row["params"].items()),
+        "seconds": round(seconds, 4),
+        **_rounded({
+            "log_z": found.value, "truth": truth, "error": found.value - truth,
+            "stderr_log_z": found.stderr, "ess": found.ess, "converged": found.converged,
+        }),
+    }  # fmt: skip
+
+
+# -- speed -----------------------------------------------------------------------------------
+
+
+def speeds(problem, folder):
+    """Time jobs as shares of this machine's matrix product, measured before and after each."""
+    for row in problem["rows"]:
+        measured = in_fresh_process(speed.measure, row, problem)
+        yield {key: _rounded({key: value})[key] for key, value in measured.items()}
+
+
+def _rounded(row):
+    return {
+        key: float(f"{value:.9g}") if isinstance(value, float | np.floating) else value
+        for key, value in row.items()
+    }

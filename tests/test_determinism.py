@@ -1,0 +1,199 @@
+"""The same seed gives the same bits, whatever threads, twins, layers and backends are at work."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits
+
+from skebm import CDRBM, PCDRBM, RdmRBM, _jit, criteria, energies
+from skebm.energies import BernoulliRBM
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
+
+ESTIMATORS = (CDRBM, PCDRBM, RdmRBM)
+DTYPES = ("float32", "float64")
+
+
+def data(dtype):
+    """(700, 130): eleven chunks, the last one ragged."""
+    return (np.random.default_rng(0).random((700, 130)) < 0.3).astype(dtype)
+
+
+def results(dtype, **params):
+    """Everything random or parallel that an estimator does, below and above every threshold."""
+    X = data(dtype)
+    hole = np.where(np.random.default_rng(1).random(X.shape) < 0.3, np.nan, X).astype(dtype)
+    for cls in ESTIMATORS:
+        for n_components, batch_size in ((7, 10), (128, 130)):
+            params = {"n_iter": 1, "random_state": 0, **params}
+            model = cls(n_components, batch_size=batch_size, **params).fit(X)
+            model.partial_fit(X[:65])
+            yield from (model.components_, model.intercept_visible_, model.intercept_hidden_)
+            yield from model.history_.values()
+    yield model.transform(X)
+    yield model.score_samples(X)
+    yield model.log_pseudolikelihood(X)
+    yield model.sample(700, n_gibbs_steps=3, random_state=0)
+    yield model.conditional_sample(hole, n_gibbs_steps=2, random_state=0)
+    yield model.impute(hole, n_gibbs_steps=2, random_state=0)
+    yield model.sample(3, n_gibbs_steps=3, random_state=0)
+    yield np.array(
+        model.log_partition("ais", n_chains=700, n_temperatures=10, random_state=0).value
+    )
+    yield BernoulliRBM(*model._parameters()).visible_probability(model.transform(X))
+    small = cls.from_parameters(model.components_[:17], model.intercept_visible_, np.ones(17))
+    yield np.array(small.log_partition("exact").value)
+
+
+def digest(dtype, **params):
+    total = hashlib.sha256()
+    for array in results(dtype, **params):
+        total.update(np.ascontiguousarray(array))
+    return total.hexdigest()
+
+
+@functools.cache
+def reference(dtype):
+    return digest(dtype)
+
+
+def test_seeds_matter():
+    assert reference("float64") == digest("float64") != digest("float64", random_state=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("params", [{"n_jobs": 1}, {"n_jobs": 2}, {"verbose": 2}])
+def test_n_jobs_and_verbose_change_no_bit(dtype, params):
+    assert digest(dtype, **params) == reference(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["serial", "parallel"])
+def test_twins_agree(monkeypatch, dtype, kind):
+    """All kernels in one twin, at every size, give the bits of the usual choice."""
+    expected, ran, run = reference(dtype), set(), _jit.Kernel._run
+
+    def run_one_twin(self, _, arguments):
+        ran.add(self.function.__name__)
+        return run(self, kind, arguments)
+
+    monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
+    assert digest(dtype) == expected
+    assert ran == {
+        "anneal", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability", "log_path",
+        "log_pseudolikelihood", "train", "visible_probability",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_of_blas_do_not_matter(dtype):
+    """As in a worker of joblib, whose BLAS has one thread; weights make sums inexact."""
+    X = np.tile(data(dtype), (6, 1))
+    weights = np.random.default_rng(2).random(len(X))
+
+    def fit():
+        model = PCDRBM(3, batch_size=2000, n_iter=1, random_state=0)
+        model.fit(X, sample_weight=weights)
+        return [model.visible_mean_, *model._parameters(), *model.history_.values()]
+
+    with threadpool_limits(1, user_api="blas"):
+        single, narrow = fit(), digest(dtype)
+    for one, other in zip(fit(), single):
+        np.testing.assert_array_equal(one, other)
+    assert narrow == reference(dtype)
+
+
+def test_the_reference_takes_both_sides_of_the_threshold(monkeypatch):
+    kinds, run = set(), _jit.Kernel._run
+
+    def spy(self, kind, arguments):
+        kinds.add((self.function.__name__, kind))
+        return run(self, kind, arguments)
+
+    monkeypatch.setattr(_jit.Kernel, "_run", spy)
+    digest("float32")
+    for name in ("train", "gibbs", "anneal", "log_path", "hidden_probability"):
+        assert {(name, "serial"), (name, "parallel")} <= kinds
+
+
+@pytest.mark.parametrize("n_rows", [1, 63, 64, 65, 127, 128, 129, 200])
+def test_threads_do_not_matter_around_the_chunk_size(monkeypatch, n_rows):
+    X = data("float32")[:n_rows]
+
+    def arrays():
+        model = PCDRBM(70, batch_size=n_rows, n_iter=1, random_state=0).fit(X)
+        return [*model._parameters(), model.chains_, model.transform(X), model.free_energy(X)]
+
+    serial = arrays()
+    for module in (energies.rbm, criteria.contrastive):
+        monkeypatch.setattr(module, "PARALLEL_FLOPS", 0.0)
+    for one, other in zip(arrays(), serial):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_threading_layers_agree(run_python, layer, n_threads):
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numba
+from test_determinism import DTYPES, digest
+print(*map(digest, DTYPES))
+print(numba.threading_layer(), numba.get_num_threads())
+"""
+    done = run_python(
+        code,
+        Path(__file__).parent,
+        NUMBA_THREADING_LAYER=layer,
+        NUMBA_NUM_THREADS=str(n_threads),
+    )
+    digests, threads = done.stdout.splitlines()
+    assert threads.split() == [layer, str(n_threads)]
+    assert digests.split() == [reference(dtype) for dtype in DTYPES]
+
+
+@pytest.mark.parametrize("backend", ["sequential", "threading", "loky"])
+def test_joblib_backends_agree(backend):
+    with parallel_config(backend=backend, n_jobs=2):
+        digests = Parallel()(delayed(digest)(dtype) for dtype in DTYPES)
+    assert digests == [reference(dtype) for dtype in DTYPES]
+
+
+def test_global_random_state_is_neither_read_nor_written(bits):
+    np.random.seed(5)  # noqa: NPY002  (the legacy state is what must not be touched)
+    before = np.random.get_state()  # noqa: NPY002
+    expected = reference("float64")
+    assert digest("float64") == expected
+    PCDRBM(3, n_iter=1).fit(bits).sample()
+    after = np.random.get_state()  # noqa: NPY002
+    assert before[0] == after[0] and before[2:] == after[2:]
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_generators_are_consumed(fitted, bits, make):
+    """Equal generators give equal results, and one generator never the same twice."""
+    draws = [fitted.sample(50, n_gibbs_steps=2, random_state=make(0)) for _ in range(2)]
+    np.testing.assert_array_equal(*draws)
+    shared = make(0)
+    first, second = (fitted.sample(50, n_gibbs_steps=2, random_state=shared) for _ in range(2))
+    np.testing.assert_array_equal(first, draws[0])
+    assert not np.array_equal(first, second)
+    models = [PCDRBM(3, n_iter=1, random_state=make(0)).fit(bits) for _ in range(2)]
+    np.testing.assert_array_equal(models[0].components_, models[1].components_)
+    again = models[0].components_.copy()
+    assert not np.array_equal(models[0].fit(bits).components_, again)
+
+
+def test_integers_of_any_type_are_the_same_seed(bits):
+    for cls in ESTIMATORS:
+        models = [
+            cls(3, n_iter=1, random_state=seed).fit(bits) for seed in (7, np.int64(7), np.uint8(7))
+        ]
+        for other in models[1:]:
+            np.testing.assert_array_equal(other.components_, models[0].components_)

@@ -1,0 +1,385 @@
+"""Rules of the house that a machine can check: imports, kernels, documentation, size, cost."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import skebm
+from skebm import datasets, partition
+from skebm._jit import Kernel
+
+ROOT = Path(skebm.__file__).parent
+SOURCES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+TREES = {name: ast.parse((ROOT / name).read_text()) for name in SOURCES}
+
+CELLAR, ENERGIES, SAMPLERS, TOOLS, BASE, ESTIMATORS, TOP = range(7)
+LAYERS = {
+    **dict.fromkeys(
+        ["_version", "_jit", "_rng", "_numerics", "_validation", "_callbacks", "_warn"], CELLAR
+    ),
+    "energies": ENERGIES,
+    "samplers": SAMPLERS,
+    "partition": TOOLS,
+    "criteria": TOOLS,
+    "_base": BASE,
+    "__init__": TOP,
+    "__main__": TOP,
+    "_picture": TOP,
+}  # fmt: skip
+
+
+def part(name):
+    """The part of the house that a file or a module below skebm belongs to."""
+    return re.split(r"[/.]", name)[0]
+
+
+def layer(name):
+    return LAYERS.get(part(name), ESTIMATORS)
+
+
+def imported(tree):
+    """Dotted names that a module imports; relative imports are refused elsewhere."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+
+
+def own_imports(name):
+    """Modules of this package that a file imports, without ``skebm.``."""
+    for module in imported(TREES[name]):
+        if module.split(".")[0] == "skebm":
+            below = module.split(".", 1)[1]
+            exists = (ROOT / part(below)).is_dir() or f"{part(below)}.py" in SOURCES
+            yield below if exists else "__init__"
+
+
+# -- imports -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_imports_point_one_way(name):
+    assert not [n for n in ast.walk(TREES[name]) if isinstance(n, ast.ImportFrom) and n.level]
+    for module in own_imports(name):
+        same_part = part(module) == part(name)
+        same_floor = layer(module) == layer(name) and layer(name) != TOOLS
+        assert same_part or same_floor or layer(module) < layer(name), f"{name} <- {module}"
+
+
+def test_the_cellar_stands_on_its_own():
+    """The files of one floor do not import each other in a circle."""
+    needs = {name: {f"{m.split('.')[0]}.py" for m in own_imports(name)} for name in SOURCES}
+    done = set()
+    cellar = {name for name in SOURCES if layer(name.removesuffix(".py")) == CELLAR}
+    while cellar - done:
+        ready = {name for name in cellar - done if needs[name] & cellar <= done}
+        assert ready, f"circle among {sorted(cellar - done)}"
+        done |= ready
+
+
+def test_numba_is_met_in_few_places():
+    allowed = {"numba.prange", "numba.types", "numba.extending.overload"}
+    for name in SOURCES:
+        found = {module for module in imported(TREES[name]) if part(module) == "numba"}
+        if name in ("_numerics.py", "_rng.py"):
+            assert found <= allowed
+        elif name != "_jit.py":
+            assert found <= {"numba.prange"}, name
+
+
+# -- kernels -----------------------------------------------------------------------------------
+
+
+def kernels():
+    """Every kernel of the package, by ``file:name``."""
+    found = {}
+    for info in pkgutil.walk_packages([str(ROOT)], "skebm."):
+        if not info.name.endswith("__main__"):
+            module = importlib.import_module(info.name)
+            for value in vars(module).values():
+                if isinstance(value, Kernel) and value.__module__ == module.__name__:
+                    found[f"{module.__name__}:{value.function.__name__}"] = value
+    return found
+
+
+KERNELS = kernels()
+
+
+def tree_of(function):
+    return ast.parse(inspect.getsource(function)).body[0]
+
+
+def is_prange(loop):
+    return getattr(getattr(loop.iter, "func", None), "id", None) == "prange"
+
+
+# What costs no more than the arithmetic around it, or only allocates.
+_LIGHT = {"range", "min", "max", "abs", "int", "float", "len", "type", "reshape", "empty", "zeros",
+          "ones", "empty_like", "zeros_like", "float64", "float32", "bits_buffer"}  # fmt: skip
+# Called outside prange: loops over units and blocks of units, never over rows or chains.
+_OVER_UNITS = {"step_visible"}
+
+
+def heavy(node):
+    """Whether ``node`` does more than constant work: a loop in it, a call, or a product."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.For):
+            return True
+        if isinstance(inner, ast.Call):
+            name = getattr(inner.func, "attr", getattr(inner.func, "id", None))
+            if name not in _LIGHT | _OVER_UNITS:
+                return True
+    return False
+
+
+def serial_work(statements):
+    """Statements of a kernel that do heavy work outside any prange."""
+    for statement in statements:
+        loops = [n for n in ast.walk(statement) if isinstance(n, ast.For)]
+        if any(map(is_prange, loops)):
+            if not is_prange(statement):  # a loop over minibatches, say: look inside
+                yield from serial_work(statement.body)
+        elif isinstance(statement, ast.For):
+            if any(map(heavy, statement.body)):
+                yield statement
+        elif heavy(statement):
+            yield statement
+
+
+def test_all_kernels_are_known():
+    decorated = {
+        node.name
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any(
+            getattr(getattr(d, "func", None), "id", None) == "kernel" for d in node.decorator_list
+        )
+    }
+    assert {name.split(":")[1] for name in KERNELS} == decorated
+    assert len(decorated) == len(KERNELS) >= 9
+
+
+def test_rows_and_chains_are_looped_over_in_parallel():
+    """Lists the kernels that do work per row or chain outside prange: there are none."""
+    serial = {
+        name: [ast.unparse(statement) for statement in found]
+        for name, each in KERNELS.items()
+        if (found := list(serial_work(tree_of(each.function).body)))
+    }
+    assert serial == {}
+    without = [
+        name
+        for name, each in KERNELS.items()
+        if not any(
+            isinstance(n, ast.For) and is_prange(n) for n in ast.walk(tree_of(each.function))
+        )
+    ]
+    assert without == []
+
+
+def test_the_search_for_serial_loops_finds_them():
+    """The rule above, on kernels that break it."""
+    loop = "def k(x, out):\n    for r in range(x.shape[0]):\n        {}"
+    product = (
+        "def k(x, W, out):\n    np.dot(x, W, out)\n    for r in prange(3):\n        out[r] = 0"
+    )
+    for source, expected in (
+        (loop.format("out[r] = softplus(x[r])"), 1),
+        (loop.format("for i in range(3):\n            out[r] += x[r, i]"), 1),
+        (loop.format("out[r] = x[r]"), 0),
+        (loop.replace("range", "prange").format("out[r] = softplus(x[r])"), 0),
+        (product, 1),
+    ):
+        assert len(list(serial_work(ast.parse(source).body[0].body))) == expected, source
+
+
+def test_every_kernel_is_compiled_for_threads():
+    assert _parallel_option() == {"prange": True}
+
+
+def _parallel_option():
+    from skebm._jit import _PARALLEL
+
+    return {name: value for name, value in _PARALLEL.items() if value}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_flag_assumes_nan_and_inf_away(name):
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.keyword) and node.arg == "fastmath":
+            assert not isinstance(node.value, ast.Constant), name
+        if isinstance(node, ast.Constant):
+            assert node.value not in ("fast", "nnan", "ninf", "afn"), name
+
+
+def test_kernels_do_not_raise():
+    for name, each in KERNELS.items():
+        raising = [
+            n for n in ast.walk(tree_of(each.function)) if isinstance(n, ast.Raise | ast.Assert)
+        ]
+        assert not raising, name
+
+
+# -- documentation -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_everything_public_says_what_it_is(name):
+    """A docstring on every module, class, function and method, its own or that of what it fills."""
+    assert ast.get_docstring(TREES[name]) or name == "_version.py"
+    if name in ("_version.py", "__main__.py", "_callbacks.py"):
+        return
+    module = importlib.import_module(dotted(name))
+    for owner in [module, *filter(inspect.isclass, vars(module).values())]:
+        if getattr(owner, "__module__", module.__name__) != module.__name__:
+            continue
+        for attribute, value in vars(owner).items():
+            own = getattr(value, "__module__", None) == module.__name__
+            if own and callable(value) and not attribute.startswith("_"):
+                named = f"{name}: {getattr(owner, '__name__', '')}.{attribute}"
+                assert inspect.getdoc(getattr(owner, attribute)) or attribute in OBVIOUS, named
+
+
+# Methods whose class says all.
+OBVIOUS = {"check", "is_finite", "energy"}
+
+
+def dotted(name):
+    return ("skebm." + name.removesuffix(".py").replace("/", ".").removesuffix("__init__")).strip(
+        "."
+    )
+
+
+def typed_by_users():
+    """(name, object) of all that has a numpydoc docstring: estimators, methods, generators."""
+    for name in skebm.__all__:
+        cls = getattr(skebm, name)
+        if inspect.isclass(cls):
+            yield name, cls
+            for attribute, value in inspect.getmembers(cls, callable):
+                own = (getattr(value, "__module__", "") or "").startswith("skebm")
+                if own and not attribute.startswith("_"):
+                    yield f"{name}.{attribute}", value
+    for name in datasets.__all__:
+        yield name, getattr(datasets, name)
+
+
+TYPED = dict(typed_by_users())
+
+
+def section(text, title):
+    """The body of a numpydoc section, or an empty string."""
+    match = re.search(rf"^{title}\n-+\n(.*?)(?=^\S[^\n]*\n-{{3,}}\n|\Z)", text, re.M | re.S)
+    return match.group(1) if match else ""
+
+
+def documented(text):
+    """{parameter: documented default or None} of a numpydoc docstring, in order."""
+    found = {}
+    for names, kind in re.findall(
+        r"^(\*{0,2}\w[\w, ]*?)(?: : (.*))?$", section(text, "Parameters"), re.M
+    ):
+        names = names.split(", ")
+        default = re.search(r"default=(.*)$", kind)
+        defaults = [default.group(1)] if default else [None]
+        if default and len(names) > 1:
+            defaults = default.group(1).split(", ")
+        found.update(zip(names, defaults, strict=default is not None))
+    return found
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_parameters_are_documented_with_their_defaults(name):
+    value = TYPED[name]
+    signature = inspect.signature(value).parameters
+    expected = {each: p.default for each, p in signature.items() if each not in ("self", "cls")}
+    found = documented(inspect.getdoc(value))
+    assert [each.strip("*") for each in found] == list(expected)
+    for each, default in expected.items():
+        if default is inspect.Parameter.empty or each == "y":
+            continue
+        assert found[each] == (f'"{default}"' if isinstance(default, str) else repr(default)), each
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_results_are_documented(name):
+    text = inspect.getdoc(TYPED[name])
+    summary = text.split("\n")[0]
+    assert summary.endswith((".", ":")) or "." in text.split("\n\n")[0], name
+    if inspect.isclass(TYPED[name]):
+        attributes = section(text, "Attributes")
+        for attribute in ("components_", "history_", "n_iter_", "n_features_in_"):
+            assert f"\n{attribute} :" in "\n" + attributes
+        assert ">>>" in section(text, "Examples") and section(text, "References")
+    else:
+        assert section(text, "Returns"), name
+
+
+def test_log_partition_is_documented():
+    attributes = section(inspect.getdoc(partition.LogPartition), "Attributes")
+    names = {
+        name
+        for line in re.findall(r"^(\w[\w, ]*) :", attributes, re.M)
+        for name in line.split(", ")
+    }
+    assert names == set(partition.LogPartition.__dataclass_fields__)
+
+
+def test_the_map_names_every_room():
+    for name in SOURCES:
+        room = part(name).removesuffix(".py")
+        if room not in ("__init__", "__main__", "_version", "_picture"):
+            assert room in skebm.__doc__, f"the package docstring does not mention {name}"
+
+
+# -- size and cost -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_files_are_short(name):
+    assert len((ROOT / name).read_text().splitlines()) <= 400
+
+
+def test_import_is_cheap_and_compiles_nothing(run_python):
+    """At most 0.15 s of processor time over what Numba and scikit-learn take themselves."""
+    code = """
+import time
+import joblib, numba, scipy.sparse, scipy.special, sklearn.base, sklearn.utils.validation
+import numba.extending, threadpoolctl
+try:
+    import sklearn.callback
+except ImportError:
+    pass
+import sys
+loaded = set(sys.modules)
+started = time.process_time()
+import skebm
+print(time.process_time() - started)
+from skebm._jit import Kernel
+import gc
+assert not any(each.compiled() for each in gc.get_objects() if isinstance(each, Kernel))
+assert not {"matplotlib", "pandas", "rich", "torch"} & (set(sys.modules) - loaded)
+"""
+    assert min(float(run_python(code).stdout) for _ in range(3)) < 0.15
+
+
+def test_no_path_of_any_machine():
+    home = r"(?<![\w.:/])/(?:" + "|".join(["root", "home", "work", "tmp", "Users"]) + r")/\w"
+    checkout = (ROOT.parent / "pyproject.toml").exists()
+    folders = (
+        [ROOT.parent / each for each in ("skebm", "tests", "benchmarks")] if checkout else [ROOT]
+    )
+    kinds = (".py", ".md", ".toml", ".cfg", ".json")
+    files = [p for folder in folders for p in folder.rglob("*") if p.suffix in kinds]
+    files += [p for p in ROOT.parent.glob("*") if checkout and p.suffix in kinds]
+    assert len(files) >= len(SOURCES)
+    found = [str(p) for p in files if re.search(home, p.read_text(errors="replace"))]
+    assert found == []

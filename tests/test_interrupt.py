@@ -1,0 +1,131 @@
+"""Ctrl-C is answered within 0.2 s of anything long, and leaves an estimator that works."""
+
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from skebm import CDRBM, PCDRBM, RdmRBM
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
+    pytest.mark.filterwarnings("ignore:log Z is not to be trusted"),
+    pytest.mark.timeout(60),
+]
+
+FOREVER = 10**9
+LIMIT = 0.2
+
+
+def seconds_to_stop(work, after=0.3):
+    """Time from a SIGINT, sent ``after`` seconds into ``work``, to its KeyboardInterrupt."""
+    sent = None
+
+    def interrupt():
+        nonlocal sent
+        sent = time.perf_counter()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    timer = threading.Timer(after, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        return time.perf_counter() - sent
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def assert_stops(work, name="", attempts=3):
+    """The best of a few attempts counts, since the machine may be busy with something else."""
+    blas = [library["num_threads"] for library in threadpool_info()]
+    times = []
+    while not times or (min(times) >= LIMIT and len(times) < attempts):
+        times.append(seconds_to_stop(work))
+    assert min(times) < LIMIT, f"{name} answered after {times} s"
+    assert [library["num_threads"] for library in threadpool_info()] == blas
+
+
+def binary(n_rows, n_features, dtype=np.uint8):
+    return (np.random.default_rng(0).random((n_rows, n_features)) < 0.3).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "n_rows, n_features, params",
+    [
+        (200, 12, {"n_components": 4, "n_iter": FOREVER}),  # many short epochs
+        (2_000_000, 4, {"n_components": 2, "n_iter": 3}),  # many short updates in an epoch
+        (5_000, 784, {"n_components": 500, "batch_size": 512, "n_iter": FOREVER}),  # long updates
+        (60, 12, {"n_components": 4, "n_iter": FOREVER, "n_gibbs_steps": 5_000}),  # long chains
+    ],
+)
+def test_fit(estimator_class, n_rows, n_features, params):
+    X = binary(n_rows, n_features, np.float32 if n_features > 100 else np.uint8)
+    model = estimator_class(random_state=0, **params)
+    # Compiles what will be interrupted, in the twin that work of this size takes.
+    estimator_class(random_state=0, **{**params, "n_iter": 1}).fit(X[:1000])
+    assert_stops(lambda: model.fit(X))
+    assert model.n_iter_ == len(model.history_["weight_norm"])
+    assert np.isfinite(model.components_).all()
+    assert np.isfinite(model.transform(X[:50])).all()
+    model.set_params(n_gibbs_steps=1).partial_fit(X[:50])
+    model.set_params(n_iter=1).fit(X[:50])
+    assert model.n_iter_ == 1 and np.isfinite(model.free_energy(X[:50])).all()
+
+
+def test_partial_fit_goes_on_after_an_interrupt():
+    X = binary(2_000_000, 4)
+    model = PCDRBM(2, random_state=0).partial_fit(X[:100])
+    before = model.components_.copy()
+    assert_stops(lambda: [model.partial_fit(X) for _ in range(10)])
+    assert np.isfinite(model.components_).all() and model.components_.shape == before.shape
+    model.partial_fit(X[:100])
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    return CDRBM.from_parameters(np.ones((3, 5)), -np.ones(5), np.ones(3), random_state=0)
+
+
+def test_sample(narrow, wide):
+    X, hole = binary(2, 5), np.full((2, 5), np.nan)
+    narrow.sample(2), narrow.gibbs(X), narrow.impute(hole), wide.sample(2)
+    wide.sample(2_000, n_gibbs_steps=1)
+    work = {
+        "one narrow chain": lambda: narrow.sample(1, n_gibbs_steps=FOREVER),
+        "many narrow chains": lambda: narrow.sample(1_000, n_gibbs_steps=FOREVER),
+        "one wide chain": lambda: wide.sample(1, n_gibbs_steps=FOREVER),
+        "many wide chains": lambda: wide.sample(2_000, n_gibbs_steps=FOREVER),
+        "imputation": lambda: narrow.impute(hole, n_gibbs_steps=FOREVER),
+        "conditional": lambda: narrow.conditional_sample(hole, n_gibbs_steps=FOREVER),
+    }
+    for name, run in work.items():
+        assert_stops(run, name)
+    assert set(np.unique(narrow.sample(50, random_state=0))) <= {0, 1}
+
+
+def test_log_partition(narrow, wide):
+    middling = RdmRBM.from_parameters(np.ones((34, 40)), np.ones(40), np.ones(34))
+    narrow.log_partition("ais", n_temperatures=10, random_state=0), narrow.log_partition("exact")
+    wide.log_partition("ais", n_chains=65, n_temperatures=10)
+    wide.log_partition("ais", n_chains=2_000, n_temperatures=1)
+    work = {
+        "narrow": lambda: narrow.log_partition("ais", n_temperatures=3_000_000),
+        "wide": lambda: wide.log_partition("ais", n_chains=1, n_temperatures=1_000_000),
+        "many": lambda: wide.log_partition("ais", n_chains=2_000, n_temperatures=100_000),
+        "exact": lambda: middling.log_partition("exact"),
+    }
+    for name, run in work.items():
+        assert_stops(run, name)
+    assert np.isfinite(narrow.log_partition_.value)
+
+
+def test_log_likelihoods(wide):
+    X = binary(20_000, 784, np.float32)
+    wide.log_pseudolikelihood(X[:100]), wide.score_samples(X[:100])
+    assert_stops(lambda: [wide.score_samples(X) for _ in range(100)])
+    assert_stops(lambda: wide.log_pseudolikelihood(X))
