@@ -32,7 +32,7 @@ _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 _UPDATE_FLOPS = 2e5
 
 # Memory of the rows that are made dense for one kernel call.
-_BYTES_PER_CALL = 32e6
+_BYTES_PER_CALL = 4e6
 
 
 @dataclass
