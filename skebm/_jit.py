@@ -113,13 +113,11 @@ class Kernel:
     def _build(self, kind, cache=None):
         cache = os.environ.get("SKEBM_CACHE", "1") != "0" if cache is None else cache
         function = _renamed(self.function, f"{self.function.__name__}_{kind}_{_digest()}")
-        parallel = dict(_PARALLEL) if kind == "parallel" else False  # Numba empties the dict
-        options = dict(_OPTIONS, parallel=parallel)
         try:
-            twin = numba.njit(cache=cache, **options)(function)
+            twin = numba.njit(cache=cache, **_options(kind))(function)
         except RuntimeError as error:  # no folder to write a cache into
             _warn_without_cache(error)
-            cache, twin = False, numba.njit(**options)(function)
+            cache, twin = False, numba.njit(**_options(kind))(function)
         if hasattr(twin, "py_func"):  # a plain function under NUMBA_DISABLE_JIT
             twin._skebm_cached = cache
         self._twins[kind] = twin
@@ -132,6 +130,11 @@ class Kernel:
                 path.unlink()
             except OSError:
                 pass
+
+
+def _options(kind):
+    # Numba empties the dict of parallel options, so every kernel needs one of its own.
+    return dict(_OPTIONS, parallel=dict(_PARALLEL) if kind == "parallel" else False)
 
 
 def _renamed(function, name):

@@ -12,7 +12,7 @@ def draw_picture(best, models, X_test, path):
     except ImportError:
         print("\nNo picture: matplotlib is not installed (pip install 'skebm[plot]').")
         return
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(10, 9.4), layout="constrained")
     figure.suptitle(f"{type(best).__name__}, {len(best.components_)} hidden units", fontsize=13)
     panels = figure.subplots(2, 2)
     samples = best.sample(64, random_state=SEED)
@@ -27,7 +27,7 @@ def draw_picture(best, models, X_test, path):
         _show_agreement(panels[0, 1], *_covariances(X_test, many), "Covariances of pairs")
         _show_weights(panels[1, 0], best.components_)
     _show_curves(panels[1, 1], models)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=100)
     print(f"\nPicture: {path}")
 
 

@@ -121,6 +121,11 @@ class Contrastive:
     center: bool
     penalty: Penalty
 
+    @staticmethod
+    def is_compiled():
+        """Whether this process has the kernel ready."""
+        return train.compiled()
+
     def update(self, state, take, row_weights, bounds, rates):
         """One update of ``state`` per minibatch, yielding after every kernel call.
 
