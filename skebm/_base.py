@@ -59,6 +59,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         ndarray of shape (n_samples,), float64
             log p(x) in nats, normalised with :attr:`log_partition_`. If that is an AIS estimate
             its error is shared by all rows, and the likelihoods are too large on average.
+            For mean-field values (``binarize=None``) it is the same formula, not a likelihood.
         """
         check_is_fitted(self)
         return -self._energies(X) - self.log_partition_.value
@@ -78,6 +79,11 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         float
         """
         return float(np.mean(self.score_samples(X)))
+
+    def __dir__(self):
+        # Notebooks list the fitted attributes of what they display; that must not compute log Z.
+        known = vars(self).get("_kept_log_partition") is not None
+        return [name for name in super().__dir__() if known or name != "log_partition_"]
 
     @property
     def log_partition_(self):
@@ -154,7 +160,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
 
     def _compute_log_partition(self, method, base, entropy, **options):
         energy = self._energy()
-        with threads(getattr(self, "n_jobs", None)):
+        with threads(self.n_jobs):
             return log_partition(
                 energy, self._base(energy, base), entropy, method=method, **options
             )
@@ -177,7 +183,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         """E(x) of each row of X, block by block."""
         rows, energy = self._rows(X), self._energy()
         out = np.empty(len(rows))
-        with threads(getattr(self, "n_jobs", None)):
+        with threads(self.n_jobs):
             for part, block in rows.blocks(energy.dtype, energy.rows_per_call()):
                 out[part] = energy.energy(block)
         return out

@@ -62,7 +62,7 @@ inline = numba.njit(**_OPTIONS)
 
 
 def kernel(writes):
-    """Decorate a kernel; ``writes`` names the arrays it changes, all others arrive read-only."""
+    """Decorate a kernel; ``writes`` names what it changes, all other arrays arrive read-only."""
     return lambda function: Kernel(function, writes)
 
 
@@ -216,19 +216,25 @@ class _SingleThreadedBLAS:
     def __init__(self):
         self._reset()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._reset)
+            os.register_at_fork(after_in_child=self._reset_in_child)
 
     def _reset(self):
         self._lock = threading.Lock()
         self._depth = 0
         self._before = None  # threads of each library outside of kernels
 
+    def _reset_in_child(self):
+        before = self._before  # known if another thread of the parent was in a kernel
+        self._reset()
+        if before is not None:
+            self._before = before
+            self._set(before)
+
     def __enter__(self):
         with self._lock:
-            if self._depth == 0:
-                if self._before is None:
-                    self._before = [library.get_num_threads() for library in _blas_libraries()]
-                self._set([1] * len(self._before))
+            if self._before is None:
+                self._before = [library.get_num_threads() for library in _blas_libraries()]
+            self._set([1] * len(self._before))  # some libraries limit the calling thread only
             self._depth += 1
 
     def __exit__(self, *_):

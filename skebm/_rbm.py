@@ -8,7 +8,14 @@ from skebm._base import UnnormalizedModel
 from skebm._jit import threads
 from skebm._rbm_fit import HISTORY, LearnsByMinibatches
 from skebm._rng import draw_entropy
-from skebm._validation import RandomState, check_binary, check_parameters, positive_integer
+from skebm._validation import (
+    Coding,
+    RandomState,
+    check_binary,
+    check_parameters,
+    positive_integer,
+)
+from skebm.criteria import DIVERGED
 from skebm.energies import BernoulliRBM
 from skebm.energies.rbm import FLIP_FLOPS
 from skebm.samplers import START, conditional_mean, conditional_sample, sample
@@ -91,16 +98,17 @@ class BaseRBM(
         dtype = np.float32 if W.dtype == np.float32 else np.float64
         arrays = [np.array(a, dtype=dtype) for a in (W, intercept_visible, intercept_hidden)]
         W, b, c = arrays
-        if W.ndim != 2 or b.shape != W.shape[1:] or c.shape != W.shape[:1]:
+        estimator = cls(len(W) if W.ndim else 0, **params)
+        check_parameters(cls._rules, estimator.get_params(deep=False), cls.__name__)
+        if W.ndim != 2 or 0 in W.shape or b.shape != W.shape[1:] or c.shape != W.shape[:1]:
             raise ValueError(
                 "components, intercept_visible and intercept_hidden must have shapes "
                 f"(n_components, n_features), (n_features,) and (n_components,), got {W.shape}, "
                 f"{b.shape} and {c.shape}."
             )
         for name, array in zip(("components", "intercept_visible", "intercept_hidden"), arrays):
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} must be finite.")
-        estimator = cls(len(W), **params)
+            if not (np.abs(array) < DIVERGED).all():
+                raise ValueError(f"{name} must be finite, and smaller than {DIVERGED:g} in size.")
         vars(estimator).update(
             components_=W,
             intercept_visible_=b,
@@ -111,7 +119,7 @@ class BaseRBM(
             visible_mean_=None,
             _entropy=draw_entropy(estimator.random_state),
             _n_features_out=len(W),
-            _spins=False,
+            _coding=Coding(),
         )
         return estimator
 
@@ -261,8 +269,8 @@ class BaseRBM(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Known entries as they were; for the others P(x_i = 1 | known), or twice that minus
-            one in the coding {-1, 1}.
+            Known entries binarised, in the coding of the training data; for the others
+            P(x_i = 1 | known), or twice that minus one in the coding {-1, 1}.
         """
         return self._fill(conditional_mean, X, n_gibbs_steps, random_state)
 
@@ -284,7 +292,7 @@ class BaseRBM(
         check_parameters({**rules, "random_state": RandomState()}, {**values, "random_state": seed})
 
     def _encoded(self, states):
-        return 2 * states - 1 if self._spins else states
+        return 2 * states - 1 if self._coding.spins else states
 
     def _rows(self, X):
         return check_binary(self, X, reset=False)[0]

@@ -23,6 +23,7 @@ from skebm._validation import (
 )
 from skebm._warn import warn
 from skebm.criteria import (
+    FROM_DATA,
     PERSISTENT,
     SCHEDULES,
     Contrastive,
@@ -50,7 +51,7 @@ RULES = {
     "learning_rate": Number(numbers.Real, 0, above=True),
     "batch_size": positive_integer(),
     "n_iter": Number(numbers.Integral, 0),
-    "verbose": Number(numbers.Integral, 0, also=(True, False)),
+    "verbose": Number(numbers.Integral, 0, flags=True),
     "random_state": RandomState(),
     "n_gibbs_steps": positive_integer(),
     "center": Flag(),
@@ -101,10 +102,11 @@ class LearnsByMinibatches(CallbackSupportMixin):
             If learning diverged; the last finite parameters are kept.
         """
         resume = self._check_parameters(resume=bool(self.warm_start))
-        rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
+        rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume, recode=True)
         with threads(self.n_jobs):
             state = self._learning_state(rows, weights, dtype, resume)
-            history = {name: list(self.history_[name]) if resume else [] for name in HISTORY}
+            state.set_marginals(_column_means(rows, weights), len(rows))
+            history = self._history() if resume else []
             root = self._init_callback_context(max_subtasks=self.n_iter)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             shown = {"estimator": self, "X": X, "y": y, "metadata": metadata}
@@ -131,13 +133,16 @@ class LearnsByMinibatches(CallbackSupportMixin):
         Returns
         -------
         self
+            With the same ``n_iter_`` and ``history_``, which count epochs of ``fit``.
         """
         resume = self._check_parameters(resume=True)
-        rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume)
+        rows, weights, dtype = self._training_rows(
+            X, sample_weight, reset=not resume, recode=not resume
+        )
         with threads(self.n_jobs):
             known = resume and hasattr(self, "_state")
             state = self._learning_state(rows, weights, dtype, resume)
-            history = {name: list(self.history_[name]) if resume else [] for name in HISTORY}
+            history = self._history() if resume else []
             if known:
                 state.add_marginals(_column_means(rows, weights), len(rows))
             bounds = self._minibatches(len(rows))
@@ -159,19 +164,19 @@ class LearnsByMinibatches(CallbackSupportMixin):
             )
         return resume
 
-    def _training_rows(self, X, sample_weight, *, reset):
+    def _training_rows(self, X, sample_weight, *, reset, recode):
         """Checked rows, weights with mean one, dtype of the model; nothing is set if they fail."""
         before = dict(vars(self))
         try:
-            rows, dtype, spins = check_binary(self, X, reset=reset)
+            rows, dtype, coding = check_binary(self, X, reset=reset, training=True)
             weights = check_sample_weight(sample_weight, len(rows))
         except (TypeError, ValueError):
             vars(self).clear()
             vars(self).update(before)
             raise
-        if reset:
-            self._spins = spins
-        else:
+        if recode:
+            self._coding = coding
+        if not reset:
             dtype = self.components_.dtype
         if (weights == 0).any():
             rows, weights = Rows(rows.X[weights > 0]), weights[weights > 0]
@@ -181,12 +186,13 @@ class LearnsByMinibatches(CallbackSupportMixin):
         """Where learning begins: where it stood, or afresh; at the fitted parameters, if any."""
         if resume and hasattr(self, "_state"):
             state = self._state.copy()
+            state.resize_chains(self._n_chains(len(rows)))
         else:
             state = LearningState.start(
                 self.n_components,
                 _column_means(rows, weights),
                 len(rows),
-                self._n_chains(),
+                self._n_chains(len(rows)),
                 draw_entropy(self.random_state),
                 dtype,
             )
@@ -194,9 +200,10 @@ class LearnsByMinibatches(CallbackSupportMixin):
             state.set_parameters(self.components_, self.intercept_visible_, self.intercept_hidden_)
         return state
 
-    def _n_chains(self):
-        n_chains = getattr(self, "n_chains", None)
-        return self.batch_size if n_chains is None else n_chains
+    def _n_chains(self, n_rows):
+        if self._start == FROM_DATA:
+            return min(self.batch_size, n_rows)
+        return self.batch_size if self.n_chains is None else self.n_chains
 
     def _criterion(self):
         penalty = Penalty(float(self.momentum), float(self.weight_decay), float(self.l1))
@@ -222,22 +229,20 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 self.learning_rate_schedule, self.learning_rate, epoch * n_batches, n_batches,
                 self.n_iter * n_batches,
             )  # fmt: skip
-            number = len(history["learning_rate"])
-            order = host_generator(state.entropy, _SHUFFLE, number).permutation(len(rows))
+            order = host_generator(state.entropy, _SHUFFLE, len(history)).permutation(len(rows))
             if not self._run_updates(state, rows, weights, order, bounds, rates):
                 task.call_on_fit_task_end(**shown, reconstruction_attributes=None)
                 return
-            for name, value in _measure(state, monitored, rates[-1]).items():
-                history[name].append(value)
-            self._report(epoch, history, time.perf_counter() - started)
+            history.append(_measure(state, monitored, rates[-1]))
+            self._report(epoch, history[-1], time.perf_counter() - started)
             if task.call_on_fit_task_end(
                 **shown, reconstruction_attributes=lambda: self._attributes(state.copy(), history)
             ):
                 return
-        if self.n_iter and history["log_pseudolikelihood"][-1] < 1.05 * independent:
+        if self.n_iter and history[-1]["log_pseudolikelihood"] < 1.05 * independent:
             warn(
                 f"{type(self).__name__} ended with a log-pseudolikelihood of "
-                f"{history['log_pseudolikelihood'][-1]:.4g} on its training data, below the "
+                f"{history[-1]['log_pseudolikelihood']:.4g} on its training data, below the "
                 f"{independent:.4g} of independent units: learning went astray. Lower "
                 "learning_rate, or raise n_gibbs_steps or n_iter.",
                 ConvergenceWarning,
@@ -247,17 +252,21 @@ class LearnsByMinibatches(CallbackSupportMixin):
         """Update over the minibatches; False if parameters ceased to be finite (last good kept)."""
         kept = state.copy()
         take = lambda low, high: rows.dense(order[low:high], state.model.W.dtype)  # noqa: E731
-        for _ in self._criterion().update(state, take, weights[order], bounds, rates):
-            if state.has_diverged():
-                vars(state).update(vars(kept))
-                warn(
-                    f"{type(self).__name__} diverged: parameters are no longer finite. Learning "
-                    "stopped and the last good parameters were kept. Lower learning_rate "
-                    f"(now {self.learning_rate!r}).",
-                    ConvergenceWarning,
-                )
-                return False
-            kept = state.copy()
+        try:
+            for _ in self._criterion().update(state, take, weights[order], bounds, rates):
+                if state.has_diverged():
+                    vars(state).update(vars(kept))
+                    warn(
+                        f"{type(self).__name__} diverged: parameters grew beyond all bounds. "
+                        "Learning stopped and the last good parameters were kept. Lower "
+                        f"learning_rate (now {self.learning_rate!r}).",
+                        ConvergenceWarning,
+                    )
+                    return False
+                kept = state.copy()
+        except BaseException:  # Ctrl-C comes between the kernel and what must follow it
+            vars(state).update(vars(kept))
+            raise
         return True
 
     def _monitored_rows(self, state, rows):
@@ -265,11 +274,15 @@ class LearnsByMinibatches(CallbackSupportMixin):
         chosen = host_generator(state.entropy, _MONITOR).choice(len(rows), n, replace=False)
         return rows.dense(np.sort(chosen), state.model.W.dtype)
 
-    def _report(self, epoch, history, seconds):
+    def _history(self):
+        """The entries of ``history_``, one dict per epoch."""
+        return [dict(zip(HISTORY, values)) for values in zip(*map(self.history_.get, HISTORY))]
+
+    def _report(self, epoch, entry, seconds):
         if self.verbose:
             print(
                 f"[{type(self).__name__}] epoch {epoch + 1}/{self.n_iter}: log-pseudolikelihood "
-                f"{history['log_pseudolikelihood'][-1]:.3f} nats, {seconds:.2f} s",
+                f"{entry['log_pseudolikelihood']:.3f} nats, {seconds:.2f} s",
                 flush=True,
             )
 
@@ -283,8 +296,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
             "intercept_visible_": state.model.b,
             "intercept_hidden_": state.model.c,
             "visible_mean_": state.visible_mean,
-            "n_iter_": len(history["learning_rate"]),
-            "history_": {name: np.asarray(values) for name, values in history.items()},
+            "n_iter_": len(history),
+            "history_": {name: np.array([entry[name] for entry in history]) for name in HISTORY},
             "_state": state,
             "_entropy": state.entropy,
             "_n_features_out": len(state.model.c),

@@ -23,6 +23,7 @@ _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_STREAM_BITS = np.uint64(2)
 
 
 @inline
@@ -45,7 +46,9 @@ def fill_bits(key, chain, step, stream, bits):
     """Write 32 random bits for every unit; ``bits`` (4 * blocks,) uint32, 4 units a block."""
     blocks = bits.shape[0] // 4
     key_0, key_1 = np.uint64(key[0]), np.uint64(key[1])
-    chain, step, stream = np.uint64(chain), np.uint64(step) & _LOW, np.uint64(stream)
+    # A stream's number is below four; what a step has beyond 32 bits goes above it.
+    stream = np.uint64(stream) | ((np.uint64(step) >> _HALF) << _STREAM_BITS)
+    chain, step = np.uint64(chain), np.uint64(step) & _LOW
     for block in range(blocks):
         a, b, c, d = philox4x32(key_0, key_1, np.uint64(block), chain, step, stream)
         bits[block] = np.uint32(a)

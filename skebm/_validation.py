@@ -2,6 +2,7 @@
 
 import numbers
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,11 +32,14 @@ class Number:
     above: bool = False  # low itself is excluded
     below: bool = False  # high itself is excluded
     also: tuple = ()
+    flags: bool = False  # True and False are accepted too
 
     def check(self, name, value):
         if any(
             value is other or (isinstance(other, str) and value == other) for other in self.also
         ):
+            return
+        if self.flags and isinstance(value, (bool, np.bool_)):
             return
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, self.kind):
             raise TypeError(f"{name} must be {self}, got {value!r}.")
@@ -52,7 +56,8 @@ class Number:
             words.append(
                 ("and " if len(words) > 1 else "") + f"{'<' if self.below else '<='} {self.high:g}"
             )
-        return " ".join(words) + "".join(f" or {other!r}" for other in self.also)
+        also = (*self.also, "True", "False") if self.flags else map(repr, self.also)
+        return " ".join(words) + "".join(f" or {other}" for other in also)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Choice:
     options: tuple
 
     def check(self, name, value):
-        if not any(type(value) is type(option) and value == option for option in self.options):
+        if not isinstance(value, str) or value not in self.options:
             options = ", ".join(repr(option) for option in self.options)
             raise ValueError(f"{name} must be one of {options}, got {value!r}.")
 
@@ -160,10 +165,18 @@ class Rows:
             yield part, self.dense(part, dtype)
 
 
-def check_binary(estimator, X, *, reset, allow_nan=False):
-    """Validate X for a binary estimator: returns (Rows, dtype of the model, codes are -1 and 1).
+class Coding(NamedTuple):
+    """How training data were coded: as -1 and 1, and with values far from any code."""
 
-    Warnings about values that are not binary are given when ``reset``, that is once per fit.
+    spins: bool = False
+    out_of_range: bool = False
+
+
+def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
+    """Validate X for a binary estimator: returns (Rows, dtype of the model, Coding).
+
+    Values that are not binary are warned of once per ``training``; later on, only values outside
+    [-1, 1] are, if the training data had none.
     """
     threshold = estimator.binarize
     X = validate_data(
@@ -172,24 +185,43 @@ def check_binary(estimator, X, *, reset, allow_nan=False):
         reset=reset,
         accept_sparse=False if allow_nan else "csr",
         dtype="numeric",
-        ensure_all_finite="allow-nan" if allow_nan else True,
+        ensure_all_finite=False,
     )
+    _check_finite(estimator, X, allow_nan)
     dtype = np.float32 if X.dtype == np.float32 else np.float64
-    low, high, odd = _survey(X)
-    spins = low < 0 and odd is None and not _has_zeros(X)
+    survey = _survey(X)
     if threshold is None:
-        if low < 0 or high > 1:
+        if survey.low < 0 or survey.high > 1:
             raise ValueError(
                 f"{type(estimator).__name__}: X must lie in [0, 1] with binarize=None, found "
-                f"{_where(estimator, X, low if low < 0 else high)}. Scale X, or set binarize to a "
-                "threshold."
+                f"{_where(estimator, X, survey.low if survey.low < 0 else survey.high)}. Scale X, "
+                "or set binarize to a threshold."
             )
-        return Rows(X if X.dtype.kind == "f" else X.astype(np.uint8)), dtype, False
+        return Rows(X if X.dtype.kind == "f" else X.astype(np.uint8)), dtype, Coding()
     if sp.issparse(X) and threshold < 0:
         raise ValueError(f"binarize must be >= 0 for sparse X, got {threshold!r}.")
-    if reset:
-        _warn_of_odd_values(estimator, X, low, high, odd, threshold)
-    return Rows(_binarized(X, threshold, allow_nan)), dtype, spins and -1 <= threshold < 1
+    out_of_range = abs(threshold) <= 1 and (survey.low < -1 or survey.high > 1)
+    if training or (out_of_range and not estimator._coding.out_of_range):
+        _warn_of_odd_values(estimator, X, survey, out_of_range)
+    spins = survey.low < 0 and survey.odd is None and not survey.zeros and -1 <= threshold < 1
+    return Rows(_binarized(X, threshold, allow_nan)), dtype, Coding(spins, out_of_range)
+
+
+def _check_finite(estimator, X, allow_nan):
+    """A ``ValueError`` that names the column of the first NaN or infinity that is not accepted."""
+    values = X.data if sp.issparse(X) else X
+    if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
+        return
+    infinite, missing = np.isinf(values), np.isnan(values)
+    if infinite.any():
+        where = _where(estimator, X, values[infinite][0]).split(" in ", 1)[1]
+        raise ValueError(f"{type(estimator).__name__}: X contains infinity in {where}.")
+    if missing.any() and not allow_nan:
+        where = _where(estimator, X, np.nan).split(" in ", 1)[1]
+        raise ValueError(
+            f"{type(estimator).__name__}: X contains NaN in {where}. Complete rows are needed "
+            "here; impute and conditional_sample take NaN for the unknown."
+        )
 
 
 def _binarized(X, threshold, allow_nan):
@@ -204,49 +236,64 @@ def _binarized(X, threshold, allow_nan):
     return binary
 
 
+class _Survey(NamedTuple):
+    """The range of some data, one value other than -1, 0 and 1 if any, and whether 0 occurs."""
+
+    low: float
+    high: float
+    odd: float | None
+    zeros: bool
+
+
 def _survey(X):
-    """(minimum, maximum, some value other than -1, 0 and 1 or None), ignoring NaN."""
-    low, high, odd = np.inf, -np.inf, None
+    """What values X holds, NaN left aside."""
+    low, high, odd, zeros = np.inf, -np.inf, None, sp.issparse(X)
     values = X.data[:, None] if sp.issparse(X) else X
     if values.dtype == bool:
-        return 0.0, 1.0, None
+        return _Survey(0.0, 1.0, None, True)
     for first in range(0, len(values), _ROWS):
         part = values[first : first + _ROWS]
         part = part[~np.isnan(part)] if part.dtype.kind == "f" else part
         if part.size:
             low, high = min(low, part.min()), max(high, part.max())
-            if odd is None and not (known := (part == 0) | (part == 1) | (part == -1)).all():
+            zero = part == 0
+            zeros = zeros or bool(zero.any())
+            if odd is None and not (known := zero | (part == 1) | (part == -1)).all():
                 odd = float(part[~known][0])
-    return float(low), float(high), odd
+    return _Survey(float(low), float(high), odd, zeros)
 
 
-def _has_zeros(X):
-    return sp.issparse(X) or bool((X == 0).any())
-
-
-def _warn_of_odd_values(estimator, X, low, high, odd, threshold):
-    name = type(estimator).__name__
-    extreme = high if high > 1 else low
-    if (low < -1 or high > 1) and abs(threshold) <= 1:
-        warn(
-            f"{name}: X has values outside [-1, 1] ({_where(estimator, X, extreme)}); all values "
-            f"were binarised at binarize={threshold!r}. Set binarize to the threshold you mean.",
-            UserWarning,
+def _warn_of_odd_values(estimator, X, survey, out_of_range):
+    name, threshold = type(estimator).__name__, estimator.binarize
+    if abs(threshold) > 1:
+        return  # a threshold of the user's own, for data on a scale of their own
+    if out_of_range:
+        extreme = survey.high if survey.high > 1 else survey.low
+        said = (
+            f"X has values outside [-1, 1] ({_where(estimator, X, extreme)}); all values were "
+            f"binarised at binarize={threshold!r}. Set binarize to the threshold you mean."
         )
-    elif odd is not None and abs(threshold) <= 1:
-        warn(
-            f"{name}: X has values strictly between its codes ({_where(estimator, X, odd)}); they "
+    elif survey.odd is not None:
+        said = (
+            f"X has values strictly between its codes ({_where(estimator, X, survey.odd)}); they "
             f"were binarised at binarize={threshold!r}. Set binarize=None to take values in [0, 1] "
-            "as probabilities.",
-            UserWarning,
+            "as probabilities."
         )
+    elif survey.low < 0 and survey.zeros:
+        said = (
+            f"X mixes -1, 0 and 1 ({_where(estimator, X, -1)}); binarize={threshold!r} tells only "
+            "values above it from the others."
+        )
+    else:
+        return
+    warn(f"{name}: {said}", UserWarning)
 
 
 def _where(estimator, X, value):
-    """ "3.2 in column 4 ('age')" for a value that X holds."""
-    if sp.issparse(X):
-        column = int(X.indices[np.flatnonzero(X.data == value)[0]])
-    else:
-        column = int(np.argwhere(X == value)[0][1])
+    """'3.2 in column 4 ('age')' for a value that X holds."""
+    values = X.data if sp.issparse(X) else X
+    found = np.isnan(values) if np.isnan(value) else values == value
+    place = np.argwhere(found)[0]
+    column = int(X.indices[place[0]] if sp.issparse(X) else place[1])
     names = getattr(estimator, "feature_names_in_", None)
     return f"{value:g} in column {column}" + (f" ({names[column]!r})" if names is not None else "")

@@ -24,7 +24,7 @@ class CDRBM(BaseRBM):
     batch_size : int, default=10
         Rows of a minibatch. Minibatches differ by one row at most, so none is short.
     n_iter : int, default=10
-        Epochs, passes over the data in a new order; 0 gives independent units.
+        Epochs, passes over the data in a new order; 0 gives (nearly) independent units.
     verbose : int or bool, default=0
         Print a line per epoch. Never changes the result.
     random_state : None, int, RandomState or Generator, default=None
@@ -47,9 +47,10 @@ class CDRBM(BaseRBM):
         L1 penalty on the weights; a weight that it drives to zero does not overshoot.
     binarize : float or None, default=0.5
         Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
-        None takes values in [0, 1] as probabilities.
+        None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
+        between are then no likelihoods and do not compare with those of binary data.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the last one, with its chains.
+        Whether ``fit`` goes on from the last one.
     n_jobs : int or None, default=None
         Threads; None leaves Numba's own setting, -1 takes all.
 
@@ -119,7 +120,7 @@ class PCDRBM(BaseRBM):
     batch_size : int, default=10
         Rows of a minibatch. Minibatches differ by one row at most, so none is short.
     n_iter : int, default=10
-        Epochs, passes over the data in a new order; 0 gives independent units.
+        Epochs, passes over the data in a new order; 0 gives (nearly) independent units.
     verbose : int or bool, default=0
         Print a line per epoch. Never changes the result.
     random_state : None, int, RandomState or Generator, default=None
@@ -144,7 +145,8 @@ class PCDRBM(BaseRBM):
         L1 penalty on the weights; a weight that it drives to zero does not overshoot.
     binarize : float or None, default=0.5
         Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
-        None takes values in [0, 1] as probabilities.
+        None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
+        between are then no likelihoods and do not compare with those of binary data.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last one, with its chains.
     n_jobs : int or None, default=None
@@ -261,7 +263,7 @@ class RdmRBM(BaseRBM):
     batch_size : int, default=10
         Rows of a minibatch. Minibatches differ by one row at most, so none is short.
     n_iter : int, default=10
-        Epochs, passes over the data in a new order; 0 gives independent units.
+        Epochs, passes over the data in a new order; 0 gives (nearly) independent units.
     verbose : int or bool, default=0
         Print a line per epoch. Never changes the result.
     random_state : None, int, RandomState or Generator, default=None
@@ -286,9 +288,10 @@ class RdmRBM(BaseRBM):
         L1 penalty on the weights; a weight that it drives to zero does not overshoot.
     binarize : float or None, default=0.5
         Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
-        None takes values in [0, 1] as probabilities.
+        None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
+        between are then no likelihoods and do not compare with those of binary data.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the last one, with its chains.
+        Whether ``fit`` goes on from the last one.
     n_jobs : int or None, default=None
         Threads; None leaves Numba's own setting, -1 takes all.
 

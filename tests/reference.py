@@ -179,7 +179,7 @@ def contrastive_update(
     ``model`` and ``velocity`` are (W, b, c), ``offsets`` (mu, lambda). With <.> the weighted
     sum over data rows over their number, minus the weighted mean over chains times the mean
     row weight:  dW = <(p - lambda)(v - mu)'>,  db = <v> - dW' lambda,  dc = <p> - dW mu.
-    Decay and l1 act on W alone and l1 never carries a weight past zero. Returns (model,
+    Decay and l1 act on W alone; l1 is the soft threshold after the step. Returns (model,
     velocity, lambda).
     """
     (W, b, c), (mu, lam) = model, offsets
@@ -203,8 +203,7 @@ def contrastive_update(
     step = np.empty_like(dW)
     for j in range(n_hidden):
         for i in range(n_visible):
-            pull = math.copysign(min(rate * l1, abs(W[j, i])), W[j, i])
-            step[j, i] = rate * dW[j, i] - rate * weight_decay * W[j, i] - pull
+            step[j, i] = rate * dW[j, i] - rate * weight_decay * W[j, i]
     velocity = (
         step + momentum * velocity[0],
         rate * np.array(db) + momentum * velocity[1],
@@ -212,7 +211,12 @@ def contrastive_update(
     )
     mean_active = [dot(row_weights, [p[j] for p in active[: len(data)]]) for j in range(n_hidden)]
     lam = lam + offset_rate * (np.array(mean_active) / math.fsum(row_weights) - lam)
-    return tuple(x + move for x, move in zip(model, velocity)), velocity, lam
+    W, b, c = (x + move for x, move in zip(model, velocity))
+    for j in range(n_hidden):
+        for i in range(n_visible):
+            size = max(abs(W[j, i]) - rate * l1, 0.0)
+            W[j, i] = math.copysign(size, W[j, i])
+    return (W, b, c), velocity, lam
 
 
 # -- statistics --------------------------------------------------------------------------------

@@ -140,12 +140,15 @@ def test_minibatches_may_share_a_call(start):
         assert (one == other).all()
 
 
-def test_l1_stops_at_zero():
-    """A weight within reach of the pull lands on what the gradient alone makes of zero."""
+def test_l1_makes_zeros():
+    """A weight within reach of the threshold is exactly zero, whatever its gradient."""
     X, weights = random_rows(10, 6)
     criterion = Contrastive(PERSISTENT, 1, True, Penalty(0.0, 0.0, 1e6))
     state = learn(random_state(6, 5, 4), criterion, X, weights, [0, 10], [1e-3])
-    assert np.abs(state.model.W).max() < 1e-3 * weights.mean()
+    assert (state.model.W == 0).all()
+    gentle = Contrastive(PERSISTENT, 1, True, Penalty(0.0, 0.0, 10.0))
+    state = learn(random_state(6, 5, 4), gentle, X, weights, [0, 10], [1e-3])
+    assert (state.model.W != 0).any()
 
 
 # -- schedules ---------------------------------------------------------------------------------

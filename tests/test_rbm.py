@@ -243,6 +243,86 @@ def test_odd_values_are_said_once_and_only_in_fit(bits, distort, said):
         model.sample(2, X_init=X[:2])
 
 
+def test_codes_that_would_be_merged_are_said(bits):
+    with pytest.warns(UserWarning, match="mixes -1, 0 and 1"):
+        PCDRBM(4, n_iter=1, random_state=0).fit(np.where(bits > 0, 1.0, -1.0) * (bits[::-1] > 0))
+
+
+def test_data_on_another_scale_than_in_training_are_said(fitted, bits):
+    with pytest.warns(UserWarning, match=r"outside \[-1, 1\]"):
+        fitted.score_samples(16 * bits)
+
+
+def test_display_computes_no_log_partition(bits, monkeypatch):
+    """A notebook shows what it can list; that must not start annealing."""
+    model = PCDRBM(4, n_iter=1, random_state=0).fit(bits)
+    compute = PCDRBM._compute_log_partition
+    monkeypatch.setattr(PCDRBM, "_compute_log_partition", None)
+    assert "log_partition_" not in dir(model)
+    assert "PCDRBM" in model._repr_html_()
+    monkeypatch.setattr(PCDRBM, "_compute_log_partition", compute)
+    assert model.log_partition_.value == model.log_partition().value
+    assert "log_partition_" in dir(model)
+
+
+def test_log_partition_of_very_wide_layers():
+    """2^1100 states overflow a float: log Z goes to AIS, and exact says how long it would take."""
+    model = PCDRBM.from_parameters(np.zeros((1100, 1100)), np.zeros(1100), np.zeros(1100))
+    assert model.log_partition_.method == "ais"
+    assert model.log_partition_.value == pytest.approx(2200 * np.log(2), rel=1e-12)
+    with pytest.raises(ValueError, match="out of reach.* s on one core"):
+        model.log_partition("exact")
+
+
+def test_stderr_is_planned_for_given_temperatures(wide):
+    result = wide.log_partition("ais", n_temperatures=20, target_stderr=0.02, random_state=0)
+    assert result.n_temperatures == 20 and result.n_chains > 128
+    assert result.stderr < 1.5 * 0.02
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_models_without_units_are_refused(shape):
+    with pytest.raises(ValueError, match="must have shapes"):
+        PCDRBM.from_parameters(np.zeros(shape), np.zeros(shape[1]), np.zeros(shape[0]))
+
+
+def test_warm_start_takes_the_means_of_its_data(bits):
+    model = PCDRBM(4, n_iter=1, warm_start=True, random_state=0).fit(bits)
+    model.fit(1 - bits[:50])
+    np.testing.assert_allclose(model.visible_mean_, 1 - bits[:50].mean(axis=0))
+
+
+def test_number_of_chains_may_change(bits):
+    model = PCDRBM(4, n_iter=1, n_chains=10, warm_start=True, random_state=0).fit(bits)
+    assert model.set_params(n_chains=25).fit(bits).chains_.shape == (25, 16)
+    assert model.set_params(n_chains=3).partial_fit(bits).chains_.shape == (3, 16)
+
+
+def test_no_epoch_gives_independent_units(estimator_class, bits):
+    """The small initial weights shift no mean to first order."""
+    model = estimator_class(256, n_iter=0, random_state=0).fit(bits)
+    means = model._energy().visible_probability(np.full((1, 256), 0.5))[0]
+    np.testing.assert_allclose(means, model.visible_mean_, atol=1e-12)
+
+
+def test_interrupted_call_is_undone(bits, monkeypatch):
+    """Ctrl-C arrives when the kernel has moved the weights and nothing else has followed."""
+    model = PCDRBM(4, n_iter=2, warm_start=True, random_state=0).fit(bits)
+    before = pickle.dumps(model._state)
+
+    def interrupted(arrays, *_, **__):
+        arrays.W[...] = np.nan
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skebm.criteria.contrastive.train", interrupted)
+    for method in (model.partial_fit, model.set_params(verbose=0).fit):
+        with pytest.raises(KeyboardInterrupt):
+            method(bits)
+        assert np.isfinite(model.components_).all()
+        assert model._state.step == pickle.loads(before).step
+        assert len(set(map(len, model.history_.values()))) == 1
+
+
 def test_warnings_point_at_the_line_that_called(estimator_class, bits):
     for method in ("fit", "partial_fit"):
         with pytest.warns(UserWarning, match="outside") as record:

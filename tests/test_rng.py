@@ -57,7 +57,7 @@ def test_distinct_addresses_have_distinct_bits():
         (key, chain, step, stream)
         for key in [(1, 2), (2, 1)]
         for chain in (0, 1, 5, 70_000)
-        for step in (0, 1, 5, 70_000)
+        for step in (0, 1, 5, 70_000, 2**32, 2**33)
         for stream in (0, 1)
     }
     words = {tuple(drawn_bits(*address, 2).tolist()) for address in addresses}

@@ -2,9 +2,10 @@
 
 from skebm.criteria._contrastive_kernel import FROM_DATA, PERSISTENT, RANDOM
 from skebm.criteria._sgd import SCHEDULES, Penalty, learning_rates
-from skebm.criteria.contrastive import Contrastive, LearningState
+from skebm.criteria.contrastive import DIVERGED, Contrastive, LearningState
 
 __all__ = [
+    "DIVERGED",
     "FROM_DATA",
     "PERSISTENT",
     "RANDOM",

@@ -43,7 +43,7 @@ class Phase(NamedTuple):
     n_gibbs_steps: int
 
 
-@kernel(writes=("visible_mean", "hidden_mean", "stack", "scratch"))
+@kernel(writes=("model", "velocity", "hidden_mean", "stack", "scratch"))
 def train(
     model, velocity, visible_mean, hidden_mean, base, rows, row_weights, bounds, rates, phase,
     penalty, center, key, step, stack, scratch,
@@ -62,14 +62,12 @@ def train(
         low, n_data = bounds[t], bounds[t + 1] - bounds[t]
         n_chains = n_data if phase.start == FROM_DATA else phase.n_chains
         n_rows = n_chains + n_data
-        mass = 0.0
-        for r in range(n_data):
-            mass += row_weights[low + r]
         # A minibatch whose rows weigh more takes a larger step, towards the same fixed point.
-        scale = rates[t] * mass / n_data
+        scale = 0.0
         weights = np.empty(n_rows, model.W.dtype)
         for r in range(n_data):
-            share = scale * row_weights[low + r] / mass
+            share = rates[t] * row_weights[low + r] / n_data
+            scale += share
             weights[n_chains + r] = share
             if phase.start == FROM_DATA:
                 weights[r] = -share

@@ -1,6 +1,5 @@
 """Stochastic gradient ascent: learning rates over time, and one block's step inside a kernel."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -33,16 +32,17 @@ def learning_rates(schedule, rate, first, count, total):
 
 @inline
 def step_weights(W, velocity, gradient, rate, penalty):
-    """One row: ``gradient`` already holds rate * dW; decay and l1 pull weights towards zero."""
+    """One row: ``gradient`` already holds rate * dW; decay shrinks weights, l1 cuts them off."""
     zero = W.dtype.type(0)
     decay = W.dtype.type(rate * penalty.weight_decay)
     shrink = W.dtype.type(rate * penalty.l1)
     momentum = W.dtype.type(penalty.momentum)
     for i in range(W.shape[0]):
         step = gradient[i] - decay * W[i]
-        if shrink > zero:
-            step -= min(shrink, abs(W[i])) * W.dtype.type(math.copysign(1.0, W[i]))
         if momentum > zero:
             step += momentum * velocity[i]
             velocity[i] = step
         W[i] += step
+    if shrink > zero:
+        for i in range(W.shape[0]):
+            W[i] = max(W[i] - shrink, zero) + min(W[i] + shrink, zero)

@@ -55,7 +55,9 @@ class LearningState:
         generator = host_generator(entropy, _WEIGHTS)
         weights = generator.normal(0.0, INITIAL_SCALE, (n_components, len(means))).astype(dtype)
         base = IndependentBernoulli.from_marginals(_clipped(means, n_rows))
-        model = Arrays(weights, base.field.astype(dtype), np.zeros(n_components, dtype))
+        # Hidden units are on half of the time; what their weights add then is taken off again.
+        visible = base.field - weights.sum(axis=0, dtype=np.float64) / 2.0
+        model = Arrays(weights, visible.astype(dtype), np.zeros(n_components, dtype))
         return cls(
             model=model,
             velocity=Arrays(*(np.zeros_like(array) for array in model)),
@@ -72,11 +74,20 @@ class LearningState:
         for array, values in zip(self.model, (components, intercept_visible, intercept_hidden)):
             array[...] = values
 
+    def set_marginals(self, means, n_rows):
+        """Take the means of ``n_rows`` rows for those of the training data."""
+        self.marginals, self.n_rows = means, n_rows
+        self.visible_mean = _clipped(means, n_rows)
+
+    def resize_chains(self, n_chains):
+        """Repeat or drop chains to reach another number; repeated ones part at the next step."""
+        if n_chains != len(self.chains):
+            self.chains = np.resize(self.chains, (n_chains, self.chains.shape[1]))
+
     def add_marginals(self, means, n_rows):
         """Let ``marginals`` follow the means of ``n_rows`` more rows."""
         total = self.n_rows + n_rows
-        self.marginals = (self.marginals * self.n_rows + means * n_rows) / total
-        self.visible_mean, self.n_rows = _clipped(self.marginals, total), total
+        self.set_marginals((self.marginals * self.n_rows + means * n_rows) / total, total)
 
     def copy(self):
         """An independent state."""

@@ -1,7 +1,7 @@
 """What the rest of the package asks of an energy, and the reference distributions it starts from.
 
-An energy owns the parameters of p(x) = e^{-E(x)} / Z. Write a class with the five methods of
-:class:`Energy` and it gets Gibbs sampling and every estimate of log Z.
+An energy owns the parameters of p(x) = e^{-E(x)} / Z. Write a class with ``n_features`` and the
+five methods of :class:`Energy`, and it gets Gibbs sampling and every estimate of log Z.
 """
 
 from abc import ABC, abstractmethod
@@ -43,6 +43,10 @@ class Energy(ABC):
     @abstractmethod
     def exact_log_partition(self):
         """log Z in nats by enumeration or in closed form, or None where that is out of reach."""
+
+    def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(x_i = 1 | ...)."""
+        raise NotImplementedError(f"{type(self).__name__} cannot draw given known variables.")
 
     #: Precision of the states that ``sweep`` and ``anneal`` move in place.
     dtype = np.float64

@@ -17,27 +17,40 @@ from skebm._numerics import exp, softplus
 LOW_BITS = 6  # states tabulated side by side
 CHUNK_BITS = 8  # Gray-code steps of one chunk
 
-# Nanoseconds per state and unit of the larger layer on one core, for predictions only.
-NANOSECONDS = 0.5
+# Nanoseconds per state and unit of the larger layer on one core, for predictions only: with
+# products, and with a logarithm for every unit.
+PRODUCT_NANOSECONDS, SOFTPLUS_NANOSECONDS = 0.5, 15.0
+
+_SECONDS_PER_CALL = 0.05
+
+# Predicted seconds on one core beyond which nothing is started.
+LONGEST = 3600.0
 
 
-def predicted_seconds(n_small, n_large):
+def predicted_seconds(A, d):
     """Rough time of the enumeration on one core."""
-    return 2.0**n_small * max(n_large, 1) * NANOSECONDS * 1e-9
+    return _seconds(min(len(A), 1000), d, _units_per_logarithm(A, d))
+
+
+def _seconds(bits, d, block):
+    each = PRODUCT_NANOSECONDS if block else SOFTPLUS_NANOSECONDS
+    return 2.0**bits * max(len(d), 1) * each * 1e-9
 
 
 def log_partition(A, a, d):
     """log Z in nats, accurate to rounding; interruptible, and the same for any thread count."""
     A, a, d = (np.ascontiguousarray(array, dtype=np.float64) for array in (A, a, d))
-    n_small, n_large = A.shape
+    n_small = len(A)
     low = min(LOW_BITS, n_small)
+    block = _units_per_logarithm(A, d)
     high = min(CHUNK_BITS, n_small - low)
+    while high > 0 and _seconds(low + high, d, block) > _SECONDS_PER_CALL:
+        high -= 1
     table = np.exp(np.clip(_all_states(low) @ A[:low], -708, 709)).T.copy()
     offsets = _all_states(low) @ a[:low]
-    block = _units_per_logarithm(A, d)
     chunks = 2 ** (n_small - low - high)
     partial = np.empty(chunks)
-    per_call = max(1, int(0.05 / predicted_seconds(low + high, n_large)))
+    per_call = max(1, int(_SECONDS_PER_CALL / _seconds(low + high, d, block)))
     for first in range(0, chunks, per_call):
         last = min(chunks, first + per_call)
         _enumerate(A, a, d, table, offsets, low, high, block, first, partial[first:last])

@@ -4,6 +4,8 @@ E(v, h) = -b.v - c.h - h.W v over v in {0, 1}^V and h in {0, 1}^H. Summing the h
 leaves the free energy F(v) = -b.v - sum_j log(1 + e^{c_j + W_j.v}), so that p(v) = e^{-F(v)} / Z.
 """
 
+import functools
+
 import numpy as np
 
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
@@ -81,15 +83,20 @@ class BernoulliRBM(Energy):
     def log_pseudolikelihood(self, X):
         """Sum_i log P(v_i | the others) in nats, (n,) float64; mean-field values are rounded."""
         X = self._states(np.rint(X))
-        largest = np.abs(self.components).max(initial=0.0)
-        safe = int(min(64, 600 / max(largest, 1e-9)))
-        scaled = self.components.astype(np.float64) if safe else np.empty((0, 0))
         out = np.empty(len(X))
         _rbm_kernels.log_pseudolikelihood(
-            *self._parameters, np.exp(scaled), np.exp(-scaled), safe, X, out,
+            *self._parameters, *self._flip_tables, X, out,
             parallel=self._is_large(len(X), FLIP_FLOPS),
         )  # fmt: skip
         return out
+
+    @functools.cached_property
+    def _flip_tables(self):
+        """e^W, e^-W, and how many of their entries may be multiplied before a logarithm is due."""
+        largest = np.abs(self.components).max(initial=0.0)
+        safe = int(min(64, 600 / max(largest, 1e-9)))
+        weights = self.components.astype(np.float64) if safe else np.empty((0, 0))
+        return np.exp(weights), np.exp(-weights), safe
 
     def gradient(self, X, weights):
         """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""
@@ -109,30 +116,30 @@ class BernoulliRBM(Energy):
     def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
         """Block Gibbs in place, h | v then v | h; a base of None is the uniform one."""
         beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
-        for done, count in self._calls(n_sweeps, len(X)):
+        for part, done, count in self._calls(n_sweeps, len(X)):
             _rbm_kernels.gibbs(
-                *self._parameters, self._field(base), beta, key, first_chain, step + done, count, X,
-                parallel=self._is_large(len(X)),
+                *self._parameters, self._field(base), beta[part], key, first_chain + part.start,
+                step + done, count, X[part], parallel=self._is_large(len(X)),
             )  # fmt: skip
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(v = 1 | h)."""
         known = self._states(known)
         total = np.zeros(X.shape)
-        for done, count in self._calls(n_sweeps, len(X)):
+        for part, done, count in self._calls(n_sweeps, len(X)):
             _rbm_kernels.gibbs_clamped(
-                *self._parameters, known, key, first_chain, step + done, count, X, total,
-                parallel=self._is_large(len(X)),
+                *self._parameters, known[part], key, first_chain + part.start, step + done, count,
+                X[part], total[part], parallel=self._is_large(len(X)),
             )  # fmt: skip
         return total / n_sweeps
 
     def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
         betas = np.asarray(betas, dtype=np.float64)
-        for done, count in self._calls(len(betas) - 1, len(X)):
-            part = betas[done : done + count + 1]
+        for part, done, count in self._calls(len(betas) - 1, len(X)):
             _rbm_kernels.anneal(
-                *self._parameters, self._field(base), part, key, first_chain, step + done, X,
-                log_weights, parallel=self._is_large(len(X)),
+                *self._parameters, self._field(base), betas[done : done + count + 1], key,
+                first_chain + part.start, step + done, X[part], log_weights[part],
+                parallel=self._is_large(len(X)),
             )  # fmt: skip
         log_weights += (betas[-1] - betas[0]) * self._base_log_partition(self._field(base))
 
@@ -140,14 +147,19 @@ class BernoulliRBM(Energy):
 
     def exact_seconds(self):
         """Predicted time of :meth:`exact_log_partition` on one core."""
-        return _rbm_exact.predicted_seconds(min(self.components.shape), max(self.components.shape))
+        weights, _, larger = self._by_size()
+        return _rbm_exact.predicted_seconds(weights, larger)
 
     def exact_log_partition(self):
-        """log Z in nats by enumeration of the smaller layer."""
+        """log Z in nats by enumeration of the smaller layer, None if that takes hours."""
+        if self.exact_seconds() > _rbm_exact.LONGEST:
+            return None
+        return _rbm_exact.log_partition(*self._by_size())
+
+    def _by_size(self):
+        """Weights (n, N), biases (n,) of the smaller layer and (N,) of the larger one."""
         W, b, c = self._parameters
-        if W.shape[0] <= W.shape[1]:
-            return _rbm_exact.log_partition(W, c, b)
-        return _rbm_exact.log_partition(W.T, b, c)
+        return (W, c, b) if W.shape[0] <= W.shape[1] else (W.T, b, c)
 
     # -- shared by the above -------------------------------------------------------------------
 
@@ -169,11 +181,15 @@ class BernoulliRBM(Energy):
         return n_rows > CHUNK and flops > PARALLEL_FLOPS
 
     def _calls(self, n_sweeps, n_chains):
-        """Split sweeps over kernel calls short enough for Ctrl-C: (first, count) of each."""
-        flops = n_chains * sweep_flops(*self.components.shape)
-        per_call = max(1, int(FLOPS_PER_CALL / (flops + CHUNK_FLOPS * (1 + n_chains // CHUNK))))
-        for done in range(0, n_sweeps, per_call):
-            yield done, min(per_call, n_sweeps - done)
+        """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each."""
+        chunk_flops = CHUNK * sweep_flops(*self.components.shape) + CHUNK_FLOPS
+        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / chunk_flops, 1, 64))
+        for low in range(0, n_chains, chains):
+            part = slice(low, min(n_chains, low + chains))
+            chunks = (part.stop - low) / CHUNK
+            per_call = max(1, int(FLOPS_PER_CALL / (chunk_flops * max(chunks, 1 / CHUNK))))
+            for done in range(0, n_sweeps, per_call):
+                yield part, done, min(per_call, n_sweeps - done)
 
     def _base_log_partition(self, field):
         visible = np.logaddexp(0.0, np.asarray(field, dtype=np.float64)).sum()

@@ -28,14 +28,14 @@ def annealed_importance_sampling(
 ):
     """Estimate log Z of ``energy`` by annealing from ``base``; see :func:`log_partition`."""
     target = TARGET_STDERR if target_stderr is None else target_stderr
-    if n_temperatures == "auto":
+    if n_temperatures == "auto" or n_chains is None:
         barrier = _barrier(energy, base, entropy)
-        n_temperatures = int(np.clip(np.ceil(4.0 * barrier), MIN_TEMPERATURES, MAX_TEMPERATURES))
-        if n_chains is None:
-            needed = barrier / (n_temperatures * target**2)
-            affordable = MAX_CHAIN_TEMPERATURES // n_temperatures
-            n_chains = int(np.clip(64 * np.ceil(needed / 64), MIN_CHAINS, affordable))
-    n_chains = MIN_CHAINS if n_chains is None else n_chains
+    if n_temperatures == "auto":
+        n_temperatures = int(np.clip(4.0 * barrier + 1.0, MIN_TEMPERATURES, MAX_TEMPERATURES))
+    if n_chains is None:
+        needed = barrier / (n_temperatures * target**2)
+        affordable = max(MIN_CHAINS, MAX_CHAIN_TEMPERATURES // n_temperatures)
+        n_chains = int(np.clip(64 * np.ceil(needed / 64), MIN_CHAINS, affordable))
     X = base.sample(n_chains, (*entropy, _FINAL), energy.dtype)
     stuck = n_chains > 1 and bool((X == X[0]).all())  # chains from one state explore nothing
     log_weights = _log_weights(energy, base, X, n_temperatures, (*entropy, _FINAL))
@@ -59,5 +59,5 @@ def _barrier(energy, base, entropy):
         X = base.sample(PILOT_CHAINS, pilot, energy.dtype)
         variance = _log_weights(energy, base, X, n_temperatures, pilot).var(ddof=1)
         if variance <= 1.0 or 4 * n_temperatures > MAX_TEMPERATURES:
-            return n_temperatures * variance
+            return float(np.nan_to_num(n_temperatures * variance, nan=np.inf))
         n_temperatures *= 4

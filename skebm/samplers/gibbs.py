@@ -1,4 +1,7 @@
-"""Gibbs chains of any energy: one independent chain per returned row."""
+"""Gibbs chains of any energy: one independent chain per returned row.
+
+Conditional draws need an energy with ``sweep_clamped``.
+"""
 
 import numpy as np
 
@@ -6,16 +9,11 @@ from skebm._rng import derive_key
 
 START, _SWEEPS, _CLAMPED = 11, 12, 13  # purposes of random numbers
 
-# Chains moved together; bounds the memory, and changes no result.
-_CHAINS_PER_CALL = 4096
-
 
 def sample(energy, X, n_sweeps, entropy, *, first_chain=0):
     """Move every row of ``X`` by ``n_sweeps`` Gibbs sweeps, in place, and return it."""
     key = derive_key(entropy, _SWEEPS)
-    for low in range(0, len(X), _CHAINS_PER_CALL):
-        part = X[low : low + _CHAINS_PER_CALL]
-        energy.sweep(part, 1.0, None, key, n_sweeps=n_sweeps, first_chain=first_chain + low)
+    energy.sweep(X, 1.0, None, key, n_sweeps=n_sweeps, first_chain=first_chain)
     return X
 
 
@@ -36,17 +34,7 @@ def _clamped(energy, known, burn_in, n_sweeps, base, entropy):
     key = derive_key(entropy, _CLAMPED)
     unknown = np.isnan(known)
     states = np.where(unknown, base.sample(len(known), (*entropy, START), known.dtype), known)
-    means = known.copy()
-    for low in range(0, len(known), _CHAINS_PER_CALL):
-        part = slice(low, low + _CHAINS_PER_CALL)
-        mean = _run_clamped(energy, states[part], known[part], burn_in, n_sweeps, key, low)
-        means[part] = np.where(unknown[part], mean, known[part])
-    return states, means
-
-
-def _run_clamped(energy, states, known, burn_in, n_sweeps, key, first_chain):
     if burn_in:
-        energy.sweep_clamped(states, known, key, n_sweeps=burn_in, first_chain=first_chain)
-    return energy.sweep_clamped(
-        states, known, key, step=burn_in, n_sweeps=n_sweeps, first_chain=first_chain
-    )
+        energy.sweep_clamped(states, known, key, n_sweeps=burn_in)
+    means = energy.sweep_clamped(states, known, key, step=burn_in, n_sweeps=n_sweeps)
+    return states, np.where(unknown, means, known).astype(known.dtype)
