@@ -105,7 +105,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
         rows, weights, dtype = self._training_rows(X, sample_weight, reset=not resume, recode=True)
         with threads(self.n_jobs):
             state = self._learning_state(rows, weights, dtype, resume)
-            state.set_marginals(_column_means(rows, weights), len(rows))
+            if resume:
+                state.set_marginals(_column_means(rows, weights), len(rows))
             history = self._history() if resume else []
             root = self._init_callback_context(max_subtasks=self.n_iter)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
