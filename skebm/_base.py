@@ -83,7 +83,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
     def __dir__(self):
         # Notebooks list the fitted attributes of what they display; that must not compute log Z.
         known = vars(self).get("_kept_log_partition") is not None
-        return [name for name in super().__dir__() if known or name != "log_partition_"]
+        names = [name for name in object.__dir__(self) if known or name != "log_partition_"]
+        return [name for name in names if hasattr(self, name)]
 
     @property
     def log_partition_(self):

@@ -55,9 +55,7 @@ class LearningState:
         generator = host_generator(entropy, _WEIGHTS)
         weights = generator.normal(0.0, INITIAL_SCALE, (n_components, len(means))).astype(dtype)
         base = IndependentBernoulli.from_marginals(_clipped(means, n_rows))
-        # Hidden units are on half of the time; what their weights add then is taken off again.
-        visible = base.field - weights.sum(axis=0, dtype=np.float64) / 2.0
-        model = Arrays(weights, visible.astype(dtype), np.zeros(n_components, dtype))
+        model = Arrays(weights, base.field.astype(dtype), np.zeros(n_components, dtype))
         return cls(
             model=model,
             velocity=Arrays(*(np.zeros_like(array) for array in model)),
