@@ -282,7 +282,7 @@ def test_stderr_is_planned_for_given_temperatures(wide):
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
 def test_models_without_units_are_refused(shape):
-    with pytest.raises(ValueError, match="must have shapes|n_components must be"):
+    with pytest.raises(ValueError, match=r"must have shapes|n_components must be"):
         PCDRBM.from_parameters(np.zeros(shape), np.zeros(shape[1]), np.zeros(shape[0]))
 
 
