@@ -138,7 +138,7 @@ def test_mean_field_sparse_equals_dense(bits):
 
 def test_sparse_is_never_made_dense_as_a_whole(estimator_class, monkeypatch):
     """5000 x 4000 is 160 MB as float64; no more than 64 MB may be dense at any time."""
-    X = sp.random_array((5000, 4000), density=1e-3, format="csr", random_state=0)
+    X = sp.csr_array(sp.random(5000, 4000, density=1e-3, random_state=0))
     X.data[:] = 1.0
     largest = 0
     toarray = sp.csr_array.toarray
