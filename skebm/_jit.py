@@ -20,6 +20,7 @@ from pathlib import Path
 import numba
 import numpy as np
 from joblib import effective_n_jobs
+from numba.extending import register_jitable
 from threadpoolctl import ThreadpoolController
 
 from skebm._warn import warn
@@ -38,7 +39,7 @@ _PARALLEL = dict.fromkeys(
 CHUNK = 64
 
 # Work of one kernel call: some tens of milliseconds on one core, so that Ctrl-C is answered.
-FLOPS_PER_CALL = 1.5e9
+FLOPS_PER_CALL = 4e9
 
 # Below this much work, some 0.4 ms, waking a second thread may cost more than it brings.
 PARALLEL_FLOPS = 2e7
@@ -59,6 +60,9 @@ _CACHE_ERRORS = (
 _PROCESS = os.getpid()
 
 inline = numba.njit(**_OPTIONS)
+
+# For the few functions that Python and kernels share.
+anywhere = register_jitable(**_OPTIONS)
 
 
 def kernel(writes):
@@ -194,6 +198,11 @@ def parallel_is_safe():
 def _threading_layer():
     numba.get_num_threads()  # starts the layer, whose name is known only then
     return numba.threading_layer()
+
+
+def n_threads():
+    """Threads that a parallel kernel will run on here and now."""
+    return numba.get_num_threads()
 
 
 @contextmanager

@@ -212,7 +212,8 @@ class BaseRBM(
             base = energy.base(self._marginals())
             states = base.sample(n_samples, (*entropy, START), energy.dtype)
         else:
-            states = self._rows(X_init).dense(slice(None), energy.dtype).copy()
+            rows = self._rows(X_init)
+            states = rows.dense(np.arange(len(rows)), energy.dtype)
         with threads(self.n_jobs):
             return self._encoded(sample(energy, states, n_gibbs_steps, entropy))
 
@@ -281,7 +282,7 @@ class BaseRBM(
         self._check_chains(n_gibbs_steps=n_gibbs_steps, seed=random_state)
         rows, _, _ = check_binary(self, X, reset=False, allow_nan=True)
         energy = self._energy()
-        known, base = rows.dense(slice(None), energy.dtype), energy.base(self._marginals())
+        known, base = rows.dense(np.arange(len(rows)), energy.dtype), energy.base(self._marginals())
         with threads(self.n_jobs):
             filled = method(energy, known, n_gibbs_steps, base, draw_entropy(random_state))
         return self._encoded(filled)

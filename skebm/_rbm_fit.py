@@ -6,6 +6,7 @@ import time
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skebm._bits import pack
 from skebm._callbacks import CallbackSupportMixin, with_callbacks
 from skebm._jit import threads
 from skebm._rng import draw_entropy, host_generator
@@ -15,7 +16,6 @@ from skebm._validation import (
     Jobs,
     Number,
     RandomState,
-    Rows,
     check_binary,
     check_parameters,
     check_sample_weight,
@@ -106,7 +106,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         with threads(self.n_jobs):
             state = self._learning_state(rows, weights, dtype, resume)
             if resume:
-                state.set_marginals(_column_means(rows, weights), len(rows))
+                state.set_marginals(rows.column_means(weights), len(rows))
             history = self._history() if resume else []
             root = self._init_callback_context(max_subtasks=self.n_iter)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -145,7 +145,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             state = self._learning_state(rows, weights, dtype, resume)
             history = self._history() if resume else []
             if known:
-                state.add_marginals(_column_means(rows, weights), len(rows))
+                state.add_marginals(rows.column_means(weights), len(rows))
             bounds = self._minibatches(len(rows))
             rates = np.full(len(bounds) - 1, float(self.learning_rate))
             order = np.arange(len(rows))
@@ -180,7 +180,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         if not reset:
             dtype = self.components_.dtype
         if (weights == 0).any():
-            rows, weights = Rows(rows.X[weights > 0]), weights[weights > 0]
+            rows, weights = rows.keep(weights > 0), weights[weights > 0]
         return rows, weights / weights.mean(), dtype
 
     def _learning_state(self, rows, weights, dtype, resume):
@@ -191,7 +191,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         else:
             state = LearningState.start(
                 self.n_components,
-                _column_means(rows, weights),
+                rows.column_means(weights),
                 len(rows),
                 self._n_chains(len(rows)),
                 draw_entropy(self.random_state),
@@ -222,7 +222,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         n_batches = len(bounds) - 1
         monitored = self._monitored_rows(state, rows)
         base = IndependentBernoulli.from_marginals(state.visible_mean)
-        independent = base.log_density(monitored).mean()
+        independent = base.log_density(_dense(monitored, state)).mean()
         for epoch in range(self.n_iter):
             started = time.perf_counter()
             task = root.subcontext(task_name="epoch").call_on_fit_task_begin(**shown)
@@ -251,29 +251,22 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _run_updates(self, state, rows, weights, order, bounds, rates):
         """Update over the minibatches; False if parameters ceased to be finite (last good kept)."""
-        kept = state.copy()
-        take = lambda low, high: rows.dense(order[low:high], state.model.W.dtype)  # noqa: E731
-        try:
-            for _ in self._criterion().update(state, take, weights[order], bounds, rates):
-                if state.has_diverged():
-                    vars(state).update(vars(kept))
-                    warn(
-                        f"{type(self).__name__} diverged: parameters grew beyond all bounds. "
-                        "Learning stopped and the last good parameters were kept. Lower "
-                        f"learning_rate (now {self.learning_rate!r}).",
-                        ConvergenceWarning,
-                    )
-                    return False
-                kept = state.copy()
-        except BaseException:  # Ctrl-C comes between the kernel and what must follow it
-            vars(state).update(vars(kept))
-            raise
+        take = lambda low, high: rows.take(order[low:high], state.model.W.dtype)  # noqa: E731
+        for finite in self._criterion().update(state, take, weights[order], bounds, rates):
+            if not finite:
+                warn(
+                    f"{type(self).__name__} diverged: parameters grew beyond all bounds. "
+                    "Learning stopped and the last good parameters were kept. Lower "
+                    f"learning_rate (now {self.learning_rate!r}).",
+                    ConvergenceWarning,
+                )
+                return False
         return True
 
     def _monitored_rows(self, state, rows):
         n = min(len(rows), int(np.clip(len(rows) // 50, *_MONITORED_ROWS)))
         chosen = host_generator(state.entropy, _MONITOR).choice(len(rows), n, replace=False)
-        return rows.dense(np.sort(chosen), state.model.W.dtype)
+        return rows.keep(np.sort(chosen))
 
     def _history(self):
         """The entries of ``history_``, one dict per epoch."""
@@ -309,23 +302,20 @@ class LearnsByMinibatches(CallbackSupportMixin):
         return attributes
 
 
-def _column_means(rows, weights):
-    """Weighted means of the columns, (n_features,) float64."""
-    total = np.zeros(rows.X.shape[1])
-    for part, block in rows.blocks(np.float64):
-        total += (weights[part][:, None] * block).sum(axis=0)  # BLAS sums depend on its threads
-    return total / weights.sum()
-
-
 def _measure(state, rows, rate):
     """One entry of ``history_``, on a few training rows; needs no random numbers."""
-    energy = state.energy()
-    reconstruction = energy.visible_probability(energy.hidden_probability(rows))
-    gap = energy.energy(state.chains).mean() - energy.energy(rows).mean()
+    energy, dense = state.energy(), _dense(rows, state)
+    shown = rows.take(np.arange(len(rows)), dense.dtype)
+    reconstruction = energy.visible_probability(energy.hidden_probability(shown))
+    gap = energy.energy(pack(state.chains)).mean() - energy.energy(shown).mean()
     return {
         "learning_rate": float(rate),
-        "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
+        "log_pseudolikelihood": float(energy.log_pseudolikelihood(shown).mean()),
         "free_energy_gap": float(gap),
-        "reconstruction_error": float(((rows - reconstruction) ** 2).sum(axis=1).mean()),
+        "reconstruction_error": float(((dense - reconstruction) ** 2).sum(axis=1).mean()),
         "weight_norm": float(np.sqrt(np.square(state.model.W, dtype=np.float64).sum())),
     }
+
+
+def _dense(rows, state):
+    return rows.dense(np.arange(len(rows)), state.model.W.dtype)

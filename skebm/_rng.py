@@ -12,10 +12,13 @@ J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw (2011). Parallel random numbe
 import numbers
 
 import numpy as np
+from llvmlite import ir
 from numba import types
-from numba.extending import overload
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 from skebm._jit import inline
+from skebm._simd import splat
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
 _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
@@ -24,6 +27,10 @@ _WEYL_1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _STREAM_BITS = np.uint64(2)
+
+# Units whose random bits are made together, side by side in vector registers.
+BLOCK = 64
+_COUNTERS = BLOCK // 4
 
 
 @inline
@@ -42,25 +49,66 @@ def philox4x32(key_0, key_1, counter_0, counter_1, counter_2, counter_3):
 
 
 @inline
-def fill_bits(key, chain, step, stream, bits):
-    """Write 32 random bits for every unit; ``bits`` (4 * blocks,) uint32, 4 units a block."""
-    blocks = bits.shape[0] // 4
-    key_0, key_1 = np.uint64(key[0]), np.uint64(key[1])
+def fill_bits(key, chain, step, stream, block, bits):
+    """Write 32 random bits for each of the 64 units of a block; ``bits`` (64,) uint32."""
     # A stream's number is below four; what a step has beyond 32 bits goes above it.
     stream = np.uint64(stream) | ((np.uint64(step) >> _HALF) << _STREAM_BITS)
-    chain, step = np.uint64(chain), np.uint64(step) & _LOW
-    for block in range(blocks):
-        a, b, c, d = philox4x32(key_0, key_1, np.uint64(block), chain, step, stream)
-        bits[block] = np.uint32(a)
-        bits[blocks + block] = np.uint32(b)
-        bits[2 * blocks + block] = np.uint32(c)
-        bits[3 * blocks + block] = np.uint32(d)
+    fill_block(
+        bits, np.uint64(key[0]), np.uint64(key[1]), np.uint64(block) * np.uint64(_COUNTERS),
+        np.uint64(chain), np.uint64(step) & _LOW, stream,
+    )  # fmt: skip
 
 
-@inline
-def bits_buffer(n):
-    """An array for :func:`fill_bits` that serves ``n`` units."""
-    return np.empty(4 * ((n + 3) // 4), np.uint32)
+def fill_block(bits, key_0, key_1, first, chain, step, stream):
+    """Words k of counters first + m, m < 16, at ``bits[16 k + m]``."""
+    for m in range(_COUNTERS):
+        words = philox4x32(key_0, key_1, first + np.uint64(m), chain, step, stream)
+        for k in range(4):
+            bits[_COUNTERS * k + m] = np.uint32(words[k])
+
+
+@overload(fill_block)
+def _fill_block_in_kernels(bits, key_0, key_1, first, chain, step, stream):
+    return lambda bits, key_0, key_1, first, chain, step, stream: _fill_block(
+        bits, key_0, key_1, first, chain, step, stream
+    )
+
+
+@intrinsic
+def _fill_block(typing_context, bits, key_0, key_1, first, chain, step, stream):
+    """The same with a lane for each counter, which loops are turned into at random only."""
+
+    def generate(context, builder, signature, arguments):
+        lanes = ir.VectorType(ir.IntType(64), _COUNTERS)
+        spread = lambda value: splat(builder, value, lanes)  # noqa: E731
+        constant = lambda value: ir.Constant(lanes, [int(value)] * _COUNTERS)  # noqa: E731
+        key = [spread(value) for value in arguments[1:3]]
+        counter = [spread(value) for value in arguments[3:]]
+        counter[0] = builder.add(counter[0], ir.Constant(lanes, list(range(_COUNTERS))))
+        for _ in range(10):
+            products = [
+                builder.mul(counter[0], constant(_MULTIPLIER_0)),
+                builder.mul(counter[2], constant(_MULTIPLIER_1)),
+            ]
+            high = [builder.lshr(product, constant(_HALF)) for product in products]
+            low = [builder.and_(product, constant(_LOW)) for product in products]
+            counter = [
+                builder.xor(builder.xor(high[1], counter[1]), key[0]),
+                low[1],
+                builder.xor(builder.xor(high[0], counter[3]), key[1]),
+                low[0],
+            ]
+            for half, weyl in enumerate((_WEYL_0, _WEYL_1)):
+                key[half] = builder.and_(builder.add(key[half], constant(weyl)), constant(_LOW))
+        words = ir.VectorType(ir.IntType(32), _COUNTERS)
+        data = cgutils.create_struct_proxy(bits)(context, builder, arguments[0]).data
+        for k in range(4):
+            place = builder.gep(data, [ir.Constant(ir.IntType(64), k * _COUNTERS)])
+            place = builder.bitcast(place, words.as_pointer())
+            builder.store(builder.trunc(counter[k], words), place).align = 4
+        return context.get_dummy_value()
+
+    return types.void(bits, *[types.uint64] * 6), generate
 
 
 def uniform(bits, like):

@@ -8,15 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import validate_data
 
-from skebm._jit import CHUNK
 from skebm._rng import draw_entropy
+from skebm._rows import Rows
 from skebm._warn import warn
 
-# Rows looked at together while the values of X are checked.
-_ROWS = 4096
-
-# Memory of the rows that are dense at the same time.
-_BYTES = 32_000_000
+# Values of X that are looked at together, few enough to stay near.
+_SURVEYED = 65536
 
 
 # -- parameters --------------------------------------------------------------------------------
@@ -137,34 +134,6 @@ def check_sample_weight(sample_weight, n_samples):
 # -- binary data -------------------------------------------------------------------------------
 
 
-class Rows:
-    """Checked rows that are made dense a few at a time.
-
-    Binary rows are kept as uint8, or as CSR if they came sparse; mean-field rows as they came.
-    """
-
-    def __init__(self, X):
-        self.X = X
-
-    def __len__(self):
-        return self.X.shape[0]
-
-    def dense(self, rows, dtype):
-        """The rows at a slice or index array, C-contiguous in ``dtype``."""
-        part = self.X[rows]
-        if sp.issparse(part):
-            part = part.toarray()
-        return np.ascontiguousarray(part, dtype=dtype)
-
-    def blocks(self, dtype, n_rows=_ROWS):
-        """Pairs (slice, dense rows) that cover everything in order, ``n_rows`` at the most."""
-        chunks = _BYTES // (CHUNK * self.X.shape[1] * np.dtype(dtype).itemsize)
-        n_rows = min(n_rows, CHUNK * max(1, chunks))
-        for low in range(0, len(self), n_rows):
-            part = slice(low, min(len(self), low + n_rows))
-            yield part, self.dense(part, dtype)
-
-
 class Coding(NamedTuple):
     """How training data were coded: as -1 and 1, and with values far from any code."""
 
@@ -197,21 +166,27 @@ def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
                 f"{_where(estimator, X, survey.low if survey.low < 0 else survey.high)}. Scale X, "
                 "or set binarize to a threshold."
             )
-        return Rows(X if X.dtype.kind == "f" else X.astype(np.uint8)), dtype, Coding()
+        return Rows(X) if survey.odd is not None else Rows.binary(X, 0), dtype, Coding()
     if sp.issparse(X) and threshold < 0:
         raise ValueError(f"binarize must be >= 0 for sparse X, got {threshold!r}.")
     out_of_range = abs(threshold) <= 1 and (survey.low < -1 or survey.high > 1)
     if training or (out_of_range and not estimator._coding.out_of_range):
         _warn_of_odd_values(estimator, X, survey, out_of_range)
     spins = survey.low < 0 and survey.odd is None and not survey.zeros and -1 <= threshold < 1
-    return Rows(_binarized(X, threshold, allow_nan)), dtype, Coding(spins, out_of_range)
+    coding = Coding(spins, out_of_range)
+    if not allow_nan:
+        return Rows.binary(X, threshold), dtype, coding
+    return Rows(np.where(np.isnan(X), np.nan, X > threshold).astype(dtype)), dtype, coding
 
 
 def _check_finite(estimator, X, allow_nan):
     """A ``ValueError`` that names the column of the first NaN or infinity that is not accepted."""
     values = X.data if sp.issparse(X) else X
-    if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
+    if values.dtype.kind != "f":
         return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # which may also overflow, so that one looks again below
+            return
     infinite, missing = np.isinf(values), np.isnan(values)
     if infinite.any():
         where = _where(estimator, X, values[infinite][0]).split(" in ", 1)[1]
@@ -222,18 +197,6 @@ def _check_finite(estimator, X, allow_nan):
             f"{type(estimator).__name__}: X contains NaN in {where}. Complete rows are needed "
             "here; impute and conditional_sample take NaN for the unknown."
         )
-
-
-def _binarized(X, threshold, allow_nan):
-    if sp.issparse(X):
-        X = sp.csr_array((X.data > threshold, X.indices, X.indptr), shape=X.shape, dtype=np.uint8)
-        X.eliminate_zeros()
-        return X
-    if not allow_nan or X.dtype.kind != "f":
-        return (X > threshold).view(np.uint8)
-    binary = (X > threshold).astype(X.dtype)
-    binary[np.isnan(X)] = np.nan
-    return binary
 
 
 class _Survey(NamedTuple):
@@ -251,8 +214,15 @@ def _survey(X):
     values = X.data[:, None] if sp.issparse(X) else X
     if values.dtype == bool:
         return _Survey(0.0, 1.0, None, True)
-    for first in range(0, len(values), _ROWS):
-        part = values[first : first + _ROWS]
+    n_rows = max(1, _SURVEYED // max(1, values.shape[1]))
+    for first in range(0, len(values), n_rows):
+        part = values[first : first + n_rows]
+        zero, one = part == 0, part == 1
+        if (zero | one).all():  # the usual case, and the quickest way to know
+            found = [value for value, where in ((0, zero), (1, one)) if where.any()]
+            low, high = min([low, *found]), max([high, *found])
+            zeros = zeros or 0 in found
+            continue
         part = part[~np.isnan(part)] if part.dtype.kind == "f" else part
         if part.size:
             low, high = min(low, part.min()), max(high, part.max())

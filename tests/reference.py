@@ -28,11 +28,13 @@ def philox4x32(counter, key):
 
 
 def random_bits(key, chain, step, stream, n_units):
-    """32 bits for every unit: the words of block 0, 1, ... are dealt out like cards."""
-    n_blocks = (n_units + 3) // 4
+    """32 bits for every unit: word k of counter 16 B + m serves unit 64 B + 16 k + m."""
     key = [int(word) for word in key]
-    blocks = [philox4x32((block, chain, step, stream), key) for block in range(n_blocks)]
-    return [blocks[unit % n_blocks][unit // n_blocks] for unit in range(n_units)]
+    counters = {
+        counter: philox4x32((counter, chain, step, stream), key)
+        for counter in range(16 * ((n_units + 63) // 64))
+    }
+    return [counters[16 * (unit // 64) + unit % 16][unit % 64 // 16] for unit in range(n_units)]
 
 
 def uniforms(key, chain, step, stream, n_units, single=False):

@@ -7,6 +7,7 @@ from scipy import stats
 from sklearn.neural_network import BernoulliRBM as SklearnRBM
 
 from skebm import CDRBM, PCDRBM, RdmRBM
+from skebm._bits import pack
 from skebm._rng import derive_key
 from skebm.criteria import (
     FROM_DATA,
@@ -44,10 +45,10 @@ def random_rows(n, n_visible, dtype=np.float64):
     return X, rng.integers(1, 4, n).astype(float)
 
 
-def learn(state, criterion, X, weights, bounds, rates):
-    take = lambda low, high: X[low:high]  # noqa: E731
-    for _ in criterion.update(state, take, weights, np.array(bounds), np.array(rates)):
-        pass
+def learn(state, criterion, X, weights, bounds, rates, *, packed=True):
+    take = lambda low, high: pack(X[low:high]) if packed else X[low:high]  # noqa: E731
+    bounds, rates = np.array(bounds), np.array(rates)
+    assert all(criterion.update(state, take, weights, bounds, rates))
     return state
 
 
@@ -80,16 +81,20 @@ def expected_chains(state, criterion, rows):
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("rows", ["packed", "dense", "mean-field"])
 @pytest.mark.parametrize(
     "penalty", [PLAIN, Penalty(0.9, 0.0, 0.0), Penalty(0.0, 0.3, 0.0), Penalty(0.5, 0.1, 0.4)]
 )
-def test_updates_are_the_twin(start, center, penalty):
+def test_updates_are_the_twin(start, center, rows, penalty):
     """Three ragged minibatches with row weights and falling rates, each from its equations."""
     state, (X, weights) = random_state(6, 5, 4), random_rows(12, 6)
+    packed = rows == "packed"
+    if rows == "mean-field":
+        X = np.random.default_rng(1).random(X.shape)
     criterion = Contrastive(start, 2, center, penalty)
     for low, high, rate in [(0, 7, 0.3), (7, 8, 0.2), (8, 12, 0.1)]:
         before, rows, shares = state.copy(), X[low:high], weights[low:high]
-        learn(state, criterion, rows, shares, [0, high - low], [rate])
+        learn(state, criterion, rows, shares, [0, high - low], [rate], packed=packed)
         assert (state.chains == expected_chains(before, criterion, rows)).all()
         mu = before.visible_mean if center else np.zeros(6)
         lam = before.hidden_mean if center else np.zeros(5)

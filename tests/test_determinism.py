@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
@@ -45,6 +46,10 @@ def results(dtype, **params):
         model.log_partition("ais", n_chains=700, n_temperatures=10, random_state=0).value
     )
     yield BernoulliRBM(*model._parameters()).visible_probability(model.transform(X))
+    soft = cls(5, binarize=None, n_iter=1, random_state=0).fit(0.9 * X)
+    yield from (soft.components_, soft.transform(0.9 * X), soft.free_energy(0.9 * X))
+    yield soft.gibbs(0.9 * X, random_state=0)
+    yield cls(5, n_iter=1, random_state=0).fit(sp.csr_array(X)).components_
     small = cls.from_parameters(model.components_[:17], model.intercept_visible_, np.ones(17))
     yield np.array(small.log_partition("exact").value)
 
@@ -85,7 +90,8 @@ def test_twins_agree(monkeypatch, dtype, kind):
     assert digest(dtype) == expected
     assert ran == {
         "anneal", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability", "log_path",
-        "log_pseudolikelihood", "train", "visible_probability",
+        "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
+        "sum_columns", "train", "visible_probability",
     }  # fmt: skip
 
 
@@ -116,7 +122,7 @@ def test_the_reference_takes_both_sides_of_the_threshold(monkeypatch):
 
     monkeypatch.setattr(_jit.Kernel, "_run", spy)
     digest("float32")
-    for name in ("train", "gibbs", "anneal", "log_path", "hidden_probability"):
+    for name in ("train", "gibbs", "anneal", "packed_log_path", "packed_hidden_probability"):
         assert {(name, "serial"), (name, "parallel")} <= kinds
 
 

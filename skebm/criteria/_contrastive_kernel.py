@@ -1,9 +1,11 @@
 """The kernel behind the contrastive criteria: whole minibatch updates of an RBM.
 
-One update is two parallel passes. The first goes over chunks of rows: chains take their Gibbs
-steps (negative phase), data rows stay (positive phase), and both leave weight_r (p_r - lambda),
-p = P(h = 1 | v), transposed. The second goes over blocks of hidden units: one matrix product
-over the stacked rows of both phases is the gradient of the block, which steps at once.
+One update works through the units, not the rows: every pass is parallel over tiles of units, so
+that each thread keeps its part of the weights at hand whatever the size of the minibatch. The
+chains and then the data lie in one *stack* of packed states. The chains take their Gibbs steps
+(negative phase); then each tile of hidden units makes w_r (p_r - lambda), p = P(h = 1 | v), of
+both phases at once, and one product with the transposed stack is its gradient, which steps at
+once. Products with packed states need no multiplications, see :mod:`skebm._bits`.
 
 Centring (Melchior, Fischer, Wiskott 2016, JMLR 17(99), sections 2 and 3): with offsets mu, lambda
 the gradient of W is the difference of <(v - mu)(p - lambda)'> between data and model, and
@@ -15,157 +17,323 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from skebm._jit import CHUNK, inline, kernel
+from skebm._bits import WORD, States, list_ones, multiply, transpose_word
+from skebm._jit import inline, kernel
 from skebm._numerics import dot, sigmoid
-from skebm._rng import bits_buffer
+from skebm._simd import (
+    add_blocks,
+    add_masked,
+    add_scaled,
+    lanes,
+    square_side,
+    transpose_square,
+)
 from skebm.criteria._sgd import step_weights
-from skebm.energies._rbm_kernels import START, draw_rows, sweep_rows
+from skebm.energies._rbm_chains import (
+    HIDDEN,
+    START,
+    VISIBLE,
+    add_product,
+    draw_tile,
+    fill_fields,
+    scratch_of,
+)
 
 FROM_DATA, PERSISTENT, RANDOM = 0, 1, 2
 
 # Rate at which the hidden offsets follow the mean of P(h = 1 | data).
 OFFSET_RATE = 0.01
 
-
-class Arrays(NamedTuple):
-    """Weights (H, V), visible (V,) and hidden (H,) biases, or what moves with each of them."""
-
-    W: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
+ROWS = 64  # states whose lists one thread writes at a time
 
 
 class Phase(NamedTuple):
-    """How the negative phase starts and runs."""
+    """How the negative phase starts and runs; how the gradient is centred."""
 
     start: int
     n_chains: int
     n_gibbs_steps: int
+    center: bool
 
 
-@kernel(writes=("model", "velocity", "hidden_mean", "stack", "scratch"))
-def train(
-    model, velocity, visible_mean, hidden_mean, base, rows, row_weights, bounds, rates, phase,
-    penalty, center, key, step, stack, scratch,
-):  # fmt: skip
-    """Update ``model`` (Arrays) once for each minibatch ``bounds[t]:bounds[t + 1]`` of ``rows``.
+class Offsets(NamedTuple):
+    """Centre of the visible (V,) and of the hidden units (hidden tiles, L)."""
 
-    ``rows`` (n, V), ``row_weights`` (n,) with mean one over the training set, ``rates`` (T,).
-    ``stack`` holds the chains in its first rows, which persist between calls, then the
-    minibatch; ``scratch`` is flat and holds H numbers per row of the stack. Returns the number
-    of Gibbs steps made, to be added to ``step``.
+    visible: np.ndarray
+    hidden: np.ndarray
+
+
+class Minibatches(NamedTuple):
+    """Rows of some minibatches: minibatch t is ``bounds[t]:bounds[t + 1]``.
+
+    ``bits`` (n, words) or, where rows are not binary, ``values`` (n, V); ``weights`` (n,) with
+    mean one over the training set; ``rates`` (T,) learning rates.
     """
-    n_hidden, n_visible = model.W.shape
-    n_blocks = (n_hidden + CHUNK - 1) // CHUNK
-    shares = np.empty((n_blocks, n_visible), model.W.dtype)
-    for t in range(bounds.shape[0] - 1):
-        low, n_data = bounds[t], bounds[t + 1] - bounds[t]
-        n_chains = n_data if phase.start == FROM_DATA else phase.n_chains
-        n_rows = n_chains + n_data
-        # A minibatch whose rows weigh more takes a larger step, towards the same fixed point.
-        scale = 0.0
-        weights = np.empty(n_rows, model.W.dtype)
-        for r in range(n_data):
-            share = rates[t] * row_weights[low + r] / n_data
-            scale += share
-            weights[n_chains + r] = share
-            if phase.start == FROM_DATA:
-                weights[r] = -share
-        if phase.start != FROM_DATA:
-            weights[:n_chains] = -scale / n_chains
-        transposed = scratch[: n_hidden * n_rows].reshape((n_hidden, n_rows))
-        n_chunks = (max(n_chains, n_data) + CHUNK - 1) // CHUNK
-        for chunk in prange(n_chunks):
-            # Equal chunks, each with its share of both phases, keep all threads busy.
-            first, last = chunk * n_chains // n_chunks, (chunk + 1) * n_chains // n_chunks
-            if phase.start == FROM_DATA:
-                stack[first:last] = rows[low + first : low + last]
-            run_chains(
-                model, base, phase, key, step + t * phase.n_gibbs_steps, first, stack[first:last]
-            )
-            write_activations(model, hidden_mean, weights, stack, transposed, first, last)
-            first, last = chunk * n_data // n_chunks, (chunk + 1) * n_data // n_chunks
-            stack[n_chains + first : n_chains + last] = rows[low + first : low + last]
-            first, last = n_chains + first, n_chains + last
-            write_activations(model, hidden_mean, weights, stack, transposed, first, last)
-        difference = np.empty(n_visible, model.W.dtype)
-        for block in prange(n_blocks + 1):
-            if block == n_blocks:
-                np.dot(weights, stack[:n_rows], difference)
-            else:
-                first = block * CHUNK
-                last = min(n_hidden, first + CHUNK)
-                step_block(
-                    model, velocity, visible_mean, hidden_mean, stack[:n_rows],
-                    transposed[first:last], n_chains, scale, rates[t], penalty, center, first,
-                    shares[block],
-                )  # fmt: skip
-        step_visible(model.b, velocity.b, difference, shares, penalty.momentum)
-    return (bounds.shape[0] - 1) * phase.n_gibbs_steps
+
+    bits: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
+    bounds: np.ndarray
+    rates: np.ndarray
 
 
-@inline
-def run_chains(model, base, phase, key, step, first, v):
-    """Negative phase of one chunk: start the chains where the criterion says, move them."""
-    W, b, c = model
-    h = np.empty((v.shape[0], W.shape[0]), W.dtype)
-    beta = np.ones(v.shape[0])
-    no_base = np.zeros_like(b)
-    if phase.start == RANDOM:
-        v[:] = 0
-        draw_rows(v, base, no_base, beta, key, first, step, START, bits_buffer(W.shape[1]))
-    sweep_rows(W, b, c, no_base, v, h, beta, key, first, step, phase.n_gibbs_steps)
+class Gradient(NamedTuple):
+    """Scratch for the gradient of the weights, tile by tile.
+
+    ``activation`` (hidden tiles, rows + 1, L), ``weights`` like the weights from below, ``share``
+    (hidden tiles, rows).
+    """
+
+    activation: np.ndarray
+    weights: np.ndarray
+    share: np.ndarray
 
 
-@inline
-def write_activations(model, hidden_mean, weights, stack, transposed, first, last):
-    """transposed[j, r] <- weights_r (P(h_j = 1 | v_r) - lambda_j) for one chunk of rows."""
-    W, _, c = model
-    x = np.empty((last - first, W.shape[0]), W.dtype)
-    np.dot(stack[first:last], W.T, x)
-    for r in range(last - first):
-        for j in range(x.shape[1]):
-            x[r, j] = weights[first + r] * (sigmoid(x[r, j] + c[j]) - hidden_mean[j])
-    for j in range(x.shape[1]):
-        for r in range(last - first):
-            transposed[j, first + r] = x[r, j]
+class Motion(NamedTuple):
+    """What the last update added to the weights from below and to the biases, in tiles."""
+
+    up: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
 
 
-@inline
-def step_block(
-    model, velocity, visible_mean, hidden_mean, stack, activations, n_chains, scale, rate, penalty,
-    center, first, share,
+@kernel(
+    writes=(
+        "model", "velocity", "offsets", "stack", "hidden", "columns", "gradient", "scratch",
+    )
+)  # fmt: skip
+def train(
+    model, velocity, offsets, base, batches, phase, penalty, key, step, stack, hidden, columns,
+    gradient, scratch,
 ):  # fmt: skip
-    """Gradient and step of one block of hidden units; ``share`` (V,) <- lambda' of its dW."""
-    W, _, c = model
-    gradient = np.dot(activations, stack)
-    share[:] = 0
-    ones = np.ones(activations.shape[1], W.dtype)
-    buffer = np.empty(max(stack.shape[0], stack.shape[1]))
-    for j in range(activations.shape[0]):
-        negative = dot(activations[j, :n_chains], ones[:n_chains], buffer)
-        positive = dot(activations[j, n_chains:], ones[n_chains:], buffer)
-        difference = W.dtype.type(positive + negative)
-        row = gradient[j]
-        for i in range(row.shape[0]):
-            row[i] -= difference * visible_mean[i]
-            share[i] += hidden_mean[first + j] * row[i]
-        correction = dot(row, visible_mean, buffer)
-        step_weights(W[first + j], velocity.W[first + j], row, rate, penalty)
-        move = W.dtype.type(positive + negative - correction)
-        move += W.dtype.type(penalty.momentum) * velocity.c[first + j]
-        velocity.c[first + j] = move
-        c[first + j] += move
-        if center and scale > 0.0:
-            hidden_mean[first + j] += W.dtype.type(OFFSET_RATE * positive / scale)
+    """Update ``model`` (Layers) once for each minibatch.
+
+    ``base`` (visible tiles, L) is the field that random chains start from. ``stack`` are States
+    whose first rows are the chains, which last from call to call; ``hidden`` those of the
+    chains' hidden units, ``columns`` those of the transposed stack. Returns the number of Gibbs
+    steps made, to be added to ``step``.
+    """
+    n_visible, n_workers = model.n_visible, scratch.fields.shape[0]
+    words = (n_visible + WORD - 1) // WORD
+    from_data = phase.start == FROM_DATA
+    for t in range(batches.rates.shape[0]):
+        values = batches.values[batches.bounds[t] : batches.bounds[t + 1]]
+        n_chains = batches.bounds[t + 1] - batches.bounds[t] if from_data else phase.n_chains
+        weights, scale = weigh_rows(batches, t, n_chains, from_data, model.b)
+        n_rows = weights.shape[0]
+        load_rows(batches, t, n_chains, from_data, stack.bits)
+        if phase.start == RANDOM:
+            hidden.bits[:] = 0
+        for half in range(-1 if phase.start == RANDOM else 0, 2 * phase.n_gibbs_steps):
+            # Even halves of a Gibbs step draw h | v, odd ones v | h, half -1 draws v from the base.
+            to_hidden = half % 2 == 0
+            tiles = model.up if to_hidden else model.down
+            bias = model.c if to_hidden else (model.b if half > 0 else base)
+            source = States(
+                stack.bits if to_hidden else hidden.bits,
+                stack.ones if to_hidden else hidden.ones,
+                stack.counts if to_hidden else hidden.counts,
+            )
+            bits = hidden.bits if to_hidden else stack.bits
+            n_source, n_target = n_visible, model.n_hidden
+            if not to_hidden:
+                n_source, n_target = n_target, n_source
+            stream = HIDDEN if to_hidden else (VISIBLE if half > 0 else START)
+            start = values if from_data and half == 0 else values[:0]
+            for task in prange((n_chains + ROWS - 1) // ROWS):
+                first = np.int64(task) * ROWS
+                list_ones(source, first, min(n_chains, first + ROWS), n_source)
+            for worker in prange(n_workers):
+                draw_units(
+                    tiles, bias, source, start, n_chains, key, step + max(half, 0) // 2, stream,
+                    n_target, bits, np.int64(worker), scratch,
+                )  # fmt: skip
+        step += phase.n_gibbs_steps
+        for task in prange(words + (n_rows + ROWS - 1) // ROWS):
+            if task < words:
+                first = np.int64(task) * WORD
+                transpose_word(stack.bits, first // WORD, n_rows, columns.bits)
+                list_ones(columns, first, min(n_visible, first + WORD), n_rows)
+            else:
+                first = (np.int64(task) - words) * ROWS
+                list_ones(stack, first, min(n_rows, first + ROWS), n_visible)
+        for worker in prange(n_workers):
+            for tile in range(np.int64(worker), model.up.shape[0], n_workers):
+                step_tile(
+                    model, velocity, offsets, tile, weights, n_chains, values, scale,
+                    batches.rates[t], penalty, phase.center, stack, columns, gradient,
+                    scratch.table[worker],
+                )  # fmt: skip
+        total = move_weights(weights, gradient.share)
+        for word in prange(words):
+            step_visible(
+                model, velocity, offsets, np.int64(word), weights, total, n_chains, values, penalty,
+                stack.bits,
+            )  # fmt: skip
+    return batches.rates.shape[0] * phase.n_gibbs_steps
 
 
 @inline
-def step_visible(b, velocity, difference, shares, momentum):
-    """b += <v>_data - <v>_model - dW' lambda, folded over the blocks in order."""
-    for i in range(b.shape[0]):
-        move = difference[i] + b.dtype.type(momentum) * velocity[i]
-        for block in range(shares.shape[0]):
-            move -= shares[block, i]
-        velocity[i] = move
-        b[i] += move
+def weigh_rows(batches, t, n_chains, from_data, like):
+    """Weight of each row of the stack in the gradient, and the sum over the data.
+
+    A minibatch whose rows weigh more takes a larger step, towards the same fixed point.
+    """
+    low, n_data = batches.bounds[t], batches.bounds[t + 1] - batches.bounds[t]
+    weights = np.empty(n_chains + n_data, like.dtype)
+    scale = 0.0
+    for r in range(n_data):
+        share = batches.rates[t] * batches.weights[low + r] / n_data
+        scale += share
+        weights[n_chains + r] = share
+        if from_data:
+            weights[r] = -share
+    if not from_data:
+        weights[:n_chains] = -scale / n_chains
+    return weights, scale
+
+
+@inline
+def load_rows(batches, t, n_chains, from_data, bits):
+    """Write a minibatch below the chains, and over them where they start from it."""
+    low = batches.bounds[t]
+    for r in range(batches.bounds[t + 1] - low):
+        for w in range(batches.bits.shape[1]):
+            bits[n_chains + r, w] = batches.bits[low + r, w]
+            if from_data:
+                bits[r, w] = batches.bits[low + r, w]
+
+
+@inline
+def draw_units(
+    weights, bias, source, start, n_chains, key, step, stream, n_units, bits, worker, scratch
+):
+    """One worker's tiles of a layer of all chains, given ``source`` or, if not empty, ``start``."""
+    own = scratch_of(scratch, worker)
+    for tile in range(worker, weights.shape[0], scratch.fields.shape[0]):
+        fill_fields(weights[tile], bias[tile], source, 0, n_chains, start, own)
+        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, bits, 0)
+
+
+@inline
+def step_tile(
+    model, velocity, offsets, tile, weights, n_chains, values, scale, rate, penalty, center,
+    stack, columns, work, table,
+):  # fmt: skip
+    """Gradient and step of one tile of hidden units."""
+    up, c, mean = model.up[tile], model.c[tile], offsets.hidden[tile]
+    activation, gradient = work.activation[tile], work.weights[tile]
+    n_rows, n_visible = weights.shape[0], model.n_visible
+    n_units = min(lanes(up), model.n_hidden - tile * lanes(up))
+    n_binary = n_rows if values.shape[0] == 0 else n_chains
+    for r in range(n_rows):
+        for j in range(lanes(up)):
+            activation[r, j] = c[j]
+    multiply(stack, 0, n_binary, up, activation, table)
+    if n_binary < n_rows:
+        add_product(values, up[:n_visible], activation[n_binary:n_rows])
+    activate(activation, weights, mean, n_units, work.share[tile])
+    gradient[:n_visible] = 0
+    multiply(columns, 0, n_visible, activation[: padded(n_rows) + 1], gradient, table)
+    if n_binary < n_rows:
+        add_product(values.T, activation[n_binary:n_rows], gradient[:n_visible])
+    negative, positive = np.zeros(lanes(up)), np.zeros(lanes(up))
+    for r in range(n_chains):
+        for j in range(lanes(up)):
+            negative[j] += activation[r, j]
+    for r in range(n_chains, n_rows):
+        for j in range(lanes(up)):
+            positive[j] += activation[r, j]
+    correction = step_rows(
+        up, velocity.up[tile], gradient, (positive + negative).astype(up.dtype), offsets.visible,
+        rate, penalty,
+    )  # fmt: skip
+    for j in range(n_units):
+        move = up.dtype.type(positive[j] + negative[j] - correction[j])
+        move += up.dtype.type(penalty.momentum) * velocity.c[tile, j]
+        velocity.c[tile, j] = move
+        c[j] += move
+        if center and scale > 0.0:
+            mean[j] += up.dtype.type(OFFSET_RATE * positive[j] / scale)
+    store_transposed(up, tile, model.down)
+
+
+@inline
+def padded(n_rows):
+    """Rows of an activation with a word for each 32 of them."""
+    return (n_rows + WORD - 1) // WORD * WORD
+
+
+@inline
+def activate(activation, weights, mean, n_units, share):
+    """activation_rj <- weight_r (sigmoid(activation_rj) - mean_j); share_r <- mean.activation_r."""
+    n_rows = weights.shape[0]
+    buffer = np.empty(lanes(activation))
+    for r in range(n_rows):
+        row = activation[r]
+        for j in range(lanes(activation)):
+            row[j] = weights[r] * (sigmoid(row[j]) - mean[j])
+        row[n_units:] = 0
+        share[r] = dot(mean, row, buffer)
+    activation[n_rows : padded(n_rows) + 1] = 0
+
+
+@inline
+def step_rows(up, velocity, gradient, difference, visible_mean, rate, penalty):
+    """Step of the weights of one tile; returns the product of the step with ``visible_mean``."""
+    correction = np.zeros(lanes(up), up.dtype)
+    weights, steps, n = up.ravel(), gradient.ravel(), lanes(up)
+    plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
+    for i in range(visible_mean.shape[0]):
+        add_scaled(steps, i * n, -visible_mean[i], difference, 0)
+        add_scaled(correction, 0, visible_mean[i], steps, i * n)
+        if plain:
+            add_blocks(weights, i * n, steps, (i * n,))
+        else:
+            step_weights(up[i], velocity[i], gradient[i], rate, penalty)
+    return correction
+
+
+@inline
+def store_transposed(up, tile, down):
+    """The weights of one tile of hidden units in the tiles as seen from above."""
+    side, n = square_side(up), lanes(up)
+    source, target = up.ravel(), down.ravel()
+    first_unit, n_rows = tile * n, down.shape[1]
+    for i in range(0, up.shape[0] - 1, side):
+        for j in range(0, min(n, n_rows - 1 - first_unit), side):
+            row = i // n * n_rows + first_unit + j
+            transpose_square(source, i * n + j, n, target, row * n + i % n, n)
+
+
+@inline
+def move_weights(weights, share):
+    """weights_r -= lambda.activation_r, which centres the visible biases; returns the total."""
+    total = 0.0
+    for r in range(weights.shape[0]):
+        sum_of_tiles = 0.0
+        for tile in range(share.shape[0]):
+            sum_of_tiles += share[tile, r]
+        weights[r] -= weights.dtype.type(sum_of_tiles)
+        total += sum_of_tiles
+    return total
+
+
+@inline
+def step_visible(model, velocity, offsets, word, weights, total, n_chains, values, penalty, bits):
+    """b += <v>_data - <v>_model - dW' lambda for the 32 units of one word."""
+    width, first = lanes(model.b), word * WORD
+    last = min(model.n_visible, first + WORD)
+    move = np.zeros(WORD)
+    n_binary = weights.shape[0] if values.shape[0] == 0 else n_chains
+    for r in range(n_binary):
+        add_masked(move, 0, np.float64(weights[r]), bits[r, word])
+    for r in range(n_binary, weights.shape[0]):
+        for i in range(first, last):
+            move[i - first] += np.float64(weights[r]) * values[r - n_binary, i]
+    for i in range(first, last):
+        t, k = i // width, i % width
+        step = model.b.dtype.type(move[i - first] + total * offsets.visible[i])
+        step += model.b.dtype.type(penalty.momentum) * velocity.b[t, k]
+        velocity.b[t, k] = step
+        model.b[t, k] += step

@@ -14,25 +14,52 @@ random start (Rdm-k)       at independent draws, every time        algorithm 18.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm._bits import (
+    WORD,
+    aligned_empty,
+    empty_states,
+    from_tiles,
+    n_words,
+    pack,
+    product_flops,
+    row_tiles,
+    to_tiles,
+    unpack,
+)
+from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, n_threads
 from skebm._rng import derive_key, host_generator
-from skebm.criteria._contrastive_kernel import Arrays, Phase, train
+from skebm._simd import lanes
+from skebm.criteria._contrastive_kernel import (
+    FROM_DATA,
+    Gradient,
+    Minibatches,
+    Motion,
+    Offsets,
+    Phase,
+    train,
+)
 from skebm.criteria._sgd import Penalty
 from skebm.energies import BernoulliRBM, IndependentBernoulli
-from skebm.energies.rbm import sweep_flops
+from skebm.energies._rbm_chains import layers_of, shared_scratch, sweep_flops
 
 INITIAL_SCALE = 0.01
 DIVERGED = 1e8
 _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 
-# Fixed cost of one update, in the time of so many flops of a matrix product.
-_UPDATE_FLOPS = 2e5
+# Work of an update besides its products, and for each weight, counted like them.
+_UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 
-# Memory of the rows that are made dense for one kernel call.
-_BYTES_PER_CALL = 4e6
+
+class Arrays(NamedTuple):
+    """Weights (H, V), visible (V,) and hidden (H,) biases, or what moves with each of them."""
+
+    W: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
 
 
 @dataclass
@@ -101,10 +128,6 @@ class LearningState:
             n_rows=self.n_rows,
         )
 
-    def has_diverged(self):
-        """Whether some parameter is no number, or so large that energies lose their meaning."""
-        return not all((np.abs(array) < DIVERGED).all() for array in self.model)
-
     def energy(self):
         return BernoulliRBM(*self.model)
 
@@ -138,42 +161,106 @@ class Contrastive:
     def update(self, state, take, row_weights, bounds, rates):
         """One update of ``state`` per minibatch, yielding after every kernel call.
 
-        ``take(low, high)`` returns dense rows; minibatch t is rows ``bounds[t]:bounds[t + 1]``.
-        Between two calls the state is complete: it may be kept, copied or given up.
+        ``take(low, high)`` returns rows, packed or dense; minibatch t is rows
+        ``bounds[t]:bounds[t + 1]``. What is yielded says whether the call's result was finite
+        and has become the state, which is complete at every moment: it may be kept, copied or
+        given up.
         """
-        model = state.model
-        largest = int(np.diff(bounds).max())
-        n_chains = len(state.chains)
-        stack_rows = 2 * largest if self.start == 0 else n_chains + largest
-        stack = np.zeros((stack_rows, model.W.shape[1]), model.W.dtype)
-        if self.start:
-            stack[:n_chains] = state.chains
-        scratch = np.empty(stack_rows * model.W.shape[0], model.W.dtype)
-        visible_mean, hidden_mean = state.visible_mean.astype(model.W.dtype), state.hidden_mean
-        if not self.center:
-            visible_mean, hidden_mean = np.zeros_like(visible_mean), np.zeros_like(hidden_mean)
-        base = IndependentBernoulli.from_marginals(state.visible_mean).field.astype(model.W.dtype)
-        key = derive_key(state.entropy, _TRAINING)
-        moved = stack_rows - largest
-        flops = 4.0 * model.W.size * stack_rows
-        flops += moved * self.n_gibbs_steps * sweep_flops(*model.W.shape)
-        per_call = FLOPS_PER_CALL / (flops + _UPDATE_FLOPS)
-        per_call = max(1, int(min(per_call, _BYTES_PER_CALL / (largest * stack[0].nbytes))))
-        for first in range(0, len(rates), per_call):
-            part = slice(first, first + per_call)
-            edges = bounds[first : first + per_call + 1]
-            low, high = edges[0], edges[-1]
-            state.step += train(
-                model, state.velocity, visible_mean, hidden_mean, base, take(low, high),
-                row_weights[low:high], edges - low, rates[part],
-                Phase(self.start, n_chains, self.n_gibbs_steps), self.penalty, self.center, key,
-                state.step, stack, scratch, parallel=flops > PARALLEL_FLOPS,
-            )  # fmt: skip
-            if self.start:
-                state.chains[:] = stack[:n_chains]
-            else:
-                state.chains = stack[: edges[-1] - edges[-2]].copy()
-            yield
+        run = _Run(self, state, int(np.diff(bounds).max()))
+        for first in range(0, len(rates), run.updates_per_call):
+            edges = bounds[first : first + run.updates_per_call + 1]
+            rows = take(edges[0], edges[-1])
+            weights = row_weights[edges[0] : edges[-1]]
+            run.train(rows, weights, edges - edges[0], rates[first : first + len(edges) - 1])
+            if not run.is_finite():
+                yield False
+                return
+            run.save(state, edges[-1] - edges[-2])
+            yield True
+
+
+class _Run:
+    """A state in the form that the kernel works on, and the kernel's scratch."""
+
+    def __init__(self, criterion, state, largest):
+        W, b, c = state.model
+        n_hidden, n_visible = W.shape
+        self.penalty = criterion.penalty
+        from_data = criterion.start == FROM_DATA
+        n_chains = largest if from_data else len(state.chains)
+        self.phase = Phase(criterion.start, n_chains, criterion.n_gibbs_steps, criterion.center)
+        self.model = layers_of(W, b, c)
+        self.key, self.step = derive_key(state.entropy, _TRAINING), state.step
+        base = IndependentBernoulli.from_marginals(state.visible_mean).field
+        self.base = row_tiles(base.astype(W.dtype))
+        center = state.visible_mean, state.hidden_mean
+        if not criterion.center:
+            center = [np.zeros_like(means) for means in center]
+        self.offsets = Offsets(center[0].astype(W.dtype), row_tiles(center[1]))
+        n_rows = n_chains + largest
+        self.stack = empty_states(n_rows, n_visible, W)
+        self.hidden = empty_states(n_chains, n_hidden, W)
+        self.columns = empty_states(self.model.down.shape[0] * lanes(W), n_rows, W)
+        self.gradient = Gradient(
+            activation=aligned_empty(
+                (len(self.model.up), WORD * n_words(n_rows) + 1, lanes(W)), W.dtype
+            ),
+            weights=aligned_empty(self.model.up.shape, W.dtype),
+            share=np.empty((len(self.model.up), n_rows)),
+        )
+        if not from_data:
+            self.stack.bits[:n_chains] = pack(state.chains, self.model.b.size)
+        # Without momentum the motion is the gradient, and nobody asks for it later.
+        moving = to_tiles(state.velocity.W.T) if self.penalty.momentum else self.gradient.weights
+        self.velocity = Motion(moving, row_tiles(state.velocity.b), row_tiles(state.velocity.c))
+        flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
+        flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
+        flops += product_flops(n_visible, n_rows, n_hidden, W.dtype)
+        flops += criterion.n_gibbs_steps * sweep_flops(n_chains, *W.shape, W.dtype)
+        self.parallel = flops > PARALLEL_FLOPS
+        self.scratch = shared_scratch(n_threads() if self.parallel else 1, n_chains, W)
+        self.updates_per_call = max(1, int(FLOPS_PER_CALL / flops))
+
+    def train(self, rows, weights, bounds, rates):
+        """One kernel call."""
+        packed = rows.dtype == np.uint32
+        nothing = np.empty((0, self.model.n_visible), self.model.b.dtype)
+        batches = Minibatches(
+            rows if packed else np.empty((0, 0), np.uint32),
+            nothing if packed else rows, weights, bounds, rates,
+        )  # fmt: skip
+        self.step += train(
+            self.model, self.velocity, self.offsets, self.base, batches, self.phase, self.penalty,
+            self.key, self.step, self.stack, self.hidden, self.columns, self.gradient,
+            self.scratch, parallel=self.parallel,
+        )  # fmt: skip
+
+    def is_finite(self):
+        """Whether no parameter is so large that energies lose their meaning, or no number."""
+        parameters = self.model.up, self.model.b, self.model.c
+        return all(max(array.max(), -array.min()) < DIVERGED for array in parameters)
+
+    def save(self, state, last_batch):
+        """Write everything back, all at once."""
+        model, shape = self.model, (self.model.n_hidden, self.model.n_visible)
+        n_chains = last_batch if self.phase.start == FROM_DATA else self.phase.n_chains
+        natural = lambda tiles, n: tiles.ravel()[:n].copy()  # noqa: E731
+        W = from_tiles(model.down, shape)
+        changed = {
+            "model": Arrays(W, natural(model.b, shape[1]), natural(model.c, shape[0])),
+            "chains": unpack(self.stack.bits[:n_chains], shape[1], W.dtype),
+            "step": self.step,
+        }
+        if self.phase.center:
+            changed["hidden_mean"] = natural(self.offsets.hidden, shape[0])
+        if self.penalty.momentum:
+            moved = from_tiles(self.velocity.up, shape[::-1]).T
+            changed["velocity"] = Arrays(
+                np.ascontiguousarray(moved),
+                natural(self.velocity.b, shape[1]),
+                natural(self.velocity.c, shape[0]),
+            )
+        vars(state).update(changed)
 
 
 def _clipped(means, n_rows):

@@ -1,8 +1,8 @@
-"""Kernels of the Bernoulli-Bernoulli RBM.
+"""Kernels of the Bernoulli-Bernoulli RBM on dense rows.
 
 Throughout: W (H, V) weights, b (V,) visible and c (H,) hidden biases, v (n, V) and h (n, H)
-states. Rows are worked on in chunks of ``CHUNK``; arrays of one kernel share their dtype, sums
-are float64. Random numbers are addressed by (key, chain, step, layer).
+states, which need not be binary here; chains of binary states are in ``_rbm_chains``. Rows are
+worked on in chunks of ``CHUNK``; arrays of one kernel share their dtype, sums are float64.
 """
 
 import math
@@ -14,57 +14,29 @@ from skebm._jit import CHUNK, inline, kernel
 from skebm._numerics import (
     PRODUCT,
     exp,
-    fold_product,
     fold_sum,
     sigmoid,
     softplus,
     sum_softplus,
 )
-from skebm._rng import bits_buffer, fill_bits, uniform
-
-HIDDEN, VISIBLE, START = 0, 1, 2  # streams of random numbers
+from skebm._rng import BLOCK, fill_bits, uniform
+from skebm.energies._rbm_chains import HIDDEN, VISIBLE
 
 
 @inline
-def draw_rows(state, bias, base, beta, key, first_chain, step, layer, bits):
-    """Replace each row's field x by a draw of Bernoulli(sigmoid(beta (x + bias) + (1-beta) base)).
-
-    u < sigmoid(t) is asked as u (1 + e^-t) < 1, which needs no division.
-    """
+def draw_rows(state, bias, key, first_chain, step, layer):
+    """Replace each row's field x by a draw of Bernoulli(sigmoid(x + bias))."""
     one = state.dtype.type(1)
     zero = state.dtype.type(0)
+    random = np.empty(BLOCK, np.uint32)
     for r in range(state.shape[0]):
-        fill_bits(key, first_chain + r, step, layer, bits)
-        hot = state.dtype.type(beta[r])
-        cold = one - hot
-        for i in range(state.shape[1]):
-            t = hot * (state[r, i] + bias[i]) + cold * base[i]
-            state[r, i] = one if uniform(bits[i], t) * (one + exp(-t)) < one else zero
-
-
-@inline
-def sweep_rows(W, b, c, base, v, h, beta, key, first_chain, step, n_sweeps):
-    """``n_sweeps`` times h | v, then v | h, in place; ``h`` (n, H) is scratch."""
-    hidden_bits, visible_bits = bits_buffer(W.shape[0]), bits_buffer(W.shape[1])
-    no_base = np.zeros_like(c)
-    for s in range(n_sweeps):
-        np.dot(v, W.T, h)
-        draw_rows(h, c, no_base, beta, key, first_chain, step + s, HIDDEN, hidden_bits)
-        np.dot(h, W, v)
-        draw_rows(v, b, base, beta, key, first_chain, step + s, VISIBLE, visible_bits)
-
-
-@kernel(writes=("v",))
-def gibbs(W, b, c, base, beta, key, first_chain, step, n_sweeps, v):
-    """Block Gibbs sweeps of all chains, each at its own ``beta`` (n,)."""
-    n = v.shape[0]
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        low = chunk * CHUNK
-        high = min(n, low + CHUNK)
-        h = np.empty((high - low, W.shape[0]), W.dtype)
-        sweep_rows(
-            W, b, c, base, v[low:high], h, beta[low:high], key, first_chain + low, step, n_sweeps
-        )
+        for block in range((state.shape[1] + BLOCK - 1) // BLOCK):
+            fill_bits(key, first_chain + r, step, layer, block, random)
+            first = block * BLOCK
+            for i in range(first, min(first + BLOCK, state.shape[1])):
+                t = state[r, i] + bias[i]
+                hit = uniform(random[i - first], t) * (one + exp(-t)) < one
+                state[r, i] = one if hit else zero
 
 
 @kernel(writes=("v", "mean"))
@@ -74,22 +46,19 @@ def gibbs_clamped(W, b, c, known, key, first_chain, step, n_sweeps, v, mean):
     ``mean`` (n, V) is added P(v = 1 | h) of every sweep.
     """
     n = v.shape[0]
-    beta = np.ones(CHUNK)
-    no_field_h, no_field_v = np.zeros_like(c), np.zeros_like(b)
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         low = chunk * CHUNK
         high = min(n, low + CHUNK)
         states = v[low:high]
         h = np.empty((high - low, W.shape[0]), W.dtype)
-        h_bits, v_bits = bits_buffer(W.shape[0]), bits_buffer(W.shape[1])
         for s in range(step, step + n_sweeps):
             np.dot(states, W.T, h)
-            draw_rows(h, c, no_field_h, beta, key, first_chain + low, s, HIDDEN, h_bits)
+            draw_rows(h, c, key, first_chain + low, s, HIDDEN)
             np.dot(h, W, states)
             for r in range(low, high):
                 for i in range(v.shape[1]):
                     mean[r, i] += sigmoid(v[r, i] + b[i])
-            draw_rows(states, b, no_field_v, beta, key, first_chain + low, s, VISIBLE, v_bits)
+            draw_rows(states, b, key, first_chain + low, s, VISIBLE)
             for r in range(low, high):
                 for i in range(v.shape[1]):
                     if not math.isnan(known[r, i]):
@@ -144,67 +113,6 @@ def log_path(W, b, c, base, beta, v, out):
         for r in range(low, high):
             linear = mixed_field(v[r], b, base, beta, 1.0 - beta, visible_buffer)
             out[r] = linear + sum_softplus(x[r - low], c, scale, hidden_buffer)
-
-
-@inline
-def weigh_and_draw_hidden(x, c, before, now, key, chain, step, bits, buffer):
-    """Draw h ~ Bernoulli(sigmoid(now x)) into ``x``; return sum_j sp(now x_j) - sp(before x_j).
-
-    With e = exp(-|t|), log(1 + e^t) = max(t, 0) + log(1 + e) never overflows, the factors 1 + e
-    stay below two, and the draw reuses them: sigmoid(t) is 1/(1+e) or e/(1+e).
-    ``buffer`` (3, PRODUCT) float64.
-    """
-    one = x.dtype.type(1)
-    zero = x.dtype.type(0)
-    hot, cold = x.dtype.type(now), x.dtype.type(before)
-    fill_bits(key, chain, step, HIDDEN, bits)
-    total = 0.0
-    for start in range(0, x.shape[0], PRODUCT):
-        n = min(PRODUCT, x.shape[0] - start)
-        for j in range(n):
-            field = x[start + j] + c[start + j]
-            t, s = hot * field, cold * field
-            e = exp(-abs(t))
-            buffer[0, j] = np.float64((t + abs(t)) - (s + abs(s)))
-            buffer[1, j] = np.float64(one + e)
-            buffer[2, j] = np.float64(one + exp(-abs(s)))
-            odds = one if t > zero else e
-            x[start + j] = one if uniform(bits[start + j], t) * (one + e) < odds else zero
-        above, below = fold_product(buffer[1], n), fold_product(buffer[2], n)
-        total += 0.5 * fold_sum(buffer[0], n) + math.log(above / below)
-    return total
-
-
-@kernel(writes=("v", "log_weights"))
-def anneal(W, b, c, base, betas, key, first_chain, step, v, log_weights):
-    """Annealing on the hidden-marginalised path: weigh at v, then move v, for betas[1:].
-
-    The field of one chunk serves both the weight and the hidden draw, so a temperature costs
-    the two matrix products of a sweep. ``log_weights`` (n,) float64 is added to.
-    """
-    n = v.shape[0]
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        low = chunk * CHUNK
-        high = min(n, low + CHUNK)
-        states = v[low:high]
-        h = np.empty((high - low, W.shape[0]), W.dtype)
-        beta = np.empty(high - low)
-        visible_buffer, hidden_buffer = np.empty(W.shape[1]), np.empty((3, PRODUCT))
-        hidden_bits, visible_bits = bits_buffer(W.shape[0]), bits_buffer(W.shape[1])
-        for k in range(1, betas.shape[0]):
-            rise = betas[k] - betas[k - 1]
-            beta[:] = betas[k]
-            np.dot(states, W.T, h)
-            for r in range(high - low):
-                linear = mixed_field(states[r], b, base, rise, -rise, visible_buffer)
-                log_weights[low + r] += linear + weigh_and_draw_hidden(
-                    h[r], c, betas[k - 1], betas[k], key, first_chain + low + r, step + k,
-                    hidden_bits, hidden_buffer,
-                )  # fmt: skip
-            np.dot(h, W, states)
-            draw_rows(
-                states, b, base, beta, key, first_chain + low, step + k, VISIBLE, visible_bits
-            )
 
 
 @kernel(writes=("out",))

@@ -8,19 +8,24 @@ import functools
 
 import numpy as np
 
+from skebm._bits import pack, row_tiles, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
-from skebm.energies import _rbm_exact, _rbm_kernels
+from skebm.energies import _rbm_chains, _rbm_exact, _rbm_kernels
 from skebm.energies._base import Energy, IndependentBernoulli
+from skebm.energies._rbm_chains import sweep_flops
 
 # Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
 FLIP_FLOPS = 20.0
 
-# Fixed cost of a sweep of one chunk, counted the same way.
-CHUNK_FLOPS = 6e3
+# Time of a sweep of dense rows in that of packed states.
+DENSE_SLOWNESS = 4.0
 
 
 class BernoulliRBM(Energy):
     """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
+
+    Rows X may also be given packed, as the words of :func:`skebm._bits.pack`, where they are not
+    changed: the densities and conditionals of binary rows are quicker that way.
 
     Parameters
     ----------
@@ -57,19 +62,28 @@ class BernoulliRBM(Energy):
 
     def log_path(self, X, beta, base):
         """log of sum_h e^{-beta E(v, h)} (base(v) / 2^H)^{1 - beta}, so that Z = 1 at beta = 0."""
-        X = self._states(X)
-        out = np.empty(len(X))
-        field = self._field(base)
-        kernel = _rbm_kernels.log_path
-        kernel(*self._parameters, field, float(beta), X, out, parallel=self._is_large(len(X)))
+        out, field = np.empty(len(X)), self._field(base)
+        if _is_packed(X):
+            _rbm_chains.packed_log_path(
+                self._layers, row_tiles(field), float(beta), X, out,
+                parallel=self._is_large(len(X)),
+            )  # fmt: skip
+        else:
+            _rbm_kernels.log_path(
+                *self._parameters, field, float(beta), self._states(X), out,
+                parallel=self._is_large(len(X)),
+            )  # fmt: skip
         return out - (1.0 - beta) * self._base_log_partition(field)
 
     def hidden_probability(self, X):
         """P(h = 1 | v), (n, n_components)."""
-        X = self._states(X)
         W, _, c = self._parameters
         out = np.empty((len(X), len(c)), self.dtype)
-        _rbm_kernels.hidden_probability(W, c, X, out, parallel=self._is_large(len(X)))
+        parallel = self._is_large(len(X))
+        if _is_packed(X):
+            _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=parallel)
+        else:
+            _rbm_kernels.hidden_probability(W, c, self._states(X), out, parallel=parallel)
         return out
 
     def visible_probability(self, H):
@@ -82,7 +96,7 @@ class BernoulliRBM(Energy):
 
     def log_pseudolikelihood(self, X):
         """Sum_i log P(v_i | the others) in nats, (n,) float64; mean-field values are rounded."""
-        X = self._states(np.rint(X))
+        X = self._states(unpack(X, self.n_features, self.dtype) if _is_packed(X) else np.rint(X))
         out = np.empty(len(X))
         _rbm_kernels.log_pseudolikelihood(
             *self._parameters, *self._flip_tables, X, out,
@@ -115,18 +129,24 @@ class BernoulliRBM(Energy):
 
     def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
         """Block Gibbs in place, h | v then v | h; a base of None is the uniform one."""
+        if not len(X) or not n_sweeps:
+            return
         beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
+        base, bits = self._base_tiles(base), self._packed(X)
+        start = self._states(X if ((X != 0) & (X != 1)).any() else X[:0])
         for part, done, count in self._calls(n_sweeps, len(X)):
-            _rbm_kernels.gibbs(
-                *self._parameters, self._field(base), beta[part], key, first_chain + part.start,
-                step + done, count, X[part], parallel=self._is_large(len(X)),
+            _rbm_chains.gibbs(
+                self._layers, base, beta[part], key, first_chain + part.start, step + done, count,
+                start[part] if done == 0 else start[:0], bits[part],
+                parallel=self._is_large(len(X)),
             )  # fmt: skip
+        X[:] = unpack(bits, X.shape[1], X.dtype)
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(v = 1 | h)."""
         known = self._states(known)
         total = np.zeros(X.shape)
-        for part, done, count in self._calls(n_sweeps, len(X)):
+        for part, done, count in self._calls(n_sweeps, len(X), DENSE_SLOWNESS):
             _rbm_kernels.gibbs_clamped(
                 *self._parameters, known[part], key, first_chain + part.start, step + done, count,
                 X[part], total[part], parallel=self._is_large(len(X)),
@@ -135,13 +155,25 @@ class BernoulliRBM(Energy):
 
     def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
         betas = np.asarray(betas, dtype=np.float64)
+        tiles, bits = self._base_tiles(base), self._packed(X)
         for part, done, count in self._calls(len(betas) - 1, len(X)):
-            _rbm_kernels.anneal(
-                *self._parameters, self._field(base), betas[done : done + count + 1], key,
-                first_chain + part.start, step + done, X[part], log_weights[part],
+            _rbm_chains.anneal(
+                self._layers, tiles, betas[done : done + count + 1], key,
+                first_chain + part.start, step + done, bits[part], log_weights[part],
                 parallel=self._is_large(len(X)),
             )  # fmt: skip
+        X[:] = unpack(bits, X.shape[1], X.dtype)
         log_weights += (betas[-1] - betas[0]) * self._base_log_partition(self._field(base))
+
+    @functools.cached_property
+    def _layers(self):
+        return _rbm_chains.layers_of(*self._parameters)
+
+    def _packed(self, X):
+        return pack(X, self._layers.b.size)
+
+    def _base_tiles(self, base):
+        return row_tiles(self._field(base))
 
     # -- log Z ---------------------------------------------------------------------------------
 
@@ -180,14 +212,13 @@ class BernoulliRBM(Energy):
         flops = flops_per_weight * n_rows * self.components.size
         return n_rows > CHUNK and flops > PARALLEL_FLOPS
 
-    def _calls(self, n_sweeps, n_chains):
+    def _calls(self, n_sweeps, n_chains, slowness=1.0):
         """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each."""
-        chunk_flops = CHUNK * sweep_flops(*self.components.shape) + CHUNK_FLOPS
-        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / chunk_flops, 1, 64))
+        flops = lambda n: slowness * sweep_flops(n, *self.components.shape, self.dtype)  # noqa: E731
+        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / flops(CHUNK), 1, 64))
         for low in range(0, n_chains, chains):
             part = slice(low, min(n_chains, low + chains))
-            chunks = (part.stop - low) / CHUNK
-            per_call = max(1, int(FLOPS_PER_CALL / (chunk_flops * max(chunks, 1 / CHUNK))))
+            per_call = max(1, int(FLOPS_PER_CALL / flops(part.stop - low)))
             for done in range(0, n_sweeps, per_call):
                 yield part, done, min(per_call, n_sweeps - done)
 
@@ -196,6 +227,5 @@ class BernoulliRBM(Energy):
         return visible + len(self.intercept_hidden) * np.log(2.0)
 
 
-def sweep_flops(n_hidden, n_visible):
-    """Work of one Gibbs sweep of one chain: two products, the draws, the fixed cost of a row."""
-    return 4.0 * n_hidden * n_visible + 120.0 * (n_hidden + n_visible) + 1500.0
+def _is_packed(X):
+    return getattr(X, "dtype", None) == np.uint32

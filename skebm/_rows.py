@@ -1,0 +1,92 @@
+"""Checked training and test rows, as small as they can be kept."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from skebm._bits import WORD, n_words, pack, pack_ones, sum_columns, unpack
+from skebm._jit import CHUNK
+
+# Rows worked on together at the most, and the memory that they may take.
+_ROWS, _BYTES = 4096, 4_000_000
+
+
+class Rows:
+    """Rows that are handed out a few at a time.
+
+    Binary rows are kept as packed words, or as CSR where they came sparse; mean-field rows, and
+    those with NaN, as they came.
+
+    Parameters
+    ----------
+    data : ndarray or CSR array
+        Words (n, words) uint32 of binary rows; CSR whose entries are ones; else (n, n_features).
+    n_features : int, default=None
+        Number of columns; None means as many as ``data`` has.
+    """
+
+    def __init__(self, data, n_features=None):
+        self._data = data
+        self.n_features = data.shape[1] if n_features is None else n_features
+
+    @classmethod
+    def binary(cls, X, threshold):
+        """Rows of ones where X, dense or CSR, is above ``threshold``."""
+        if sp.issparse(X):
+            parts = X.data > threshold, X.indices, X.indptr
+            X = sp.csr_array(parts, shape=X.shape, dtype=np.uint8)
+            X.eliminate_zeros()
+            return cls(X)
+        bits = np.empty((len(X), n_words(X.shape[1])), np.uint32)
+        for part in _parts(len(X), X.shape[1]):
+            bits[part] = pack(X[part] > threshold)
+        return cls(bits, X.shape[1])
+
+    def __len__(self):
+        return self._data.shape[0]
+
+    @property
+    def is_binary(self):
+        return self._data.dtype.kind == "u"
+
+    def keep(self, chosen):
+        """The rows where ``chosen``, a mask, is true."""
+        return Rows(self._data[chosen], self.n_features)
+
+    def take(self, rows, dtype):
+        """The rows at an index array: packed words, or dense in ``dtype`` if not binary."""
+        if not self.is_binary:
+            taken = self._data[rows]
+            taken = taken.toarray() if sp.issparse(taken) else taken
+            return np.ascontiguousarray(taken, dtype=dtype)
+        if not sp.issparse(self._data):
+            return self._data[rows]
+        bits = np.zeros((len(rows), n_words(self.n_features)), np.uint32)
+        pack_ones(self._data.indptr, self._data.indices, rows, bits, parallel=False)
+        return bits
+
+    def dense(self, rows, dtype):
+        """The rows at an index array, C-contiguous in ``dtype``."""
+        taken = self.take(rows, dtype)
+        return unpack(taken, self.n_features, dtype) if self.is_binary else taken
+
+    def blocks(self, dtype, n_rows=_ROWS):
+        """Pairs (slice, those rows as :meth:`take` gives them) that cover everything in order."""
+        for part in _parts(len(self), self.n_features, n_rows):
+            yield part, self.take(np.arange(part.start, part.stop), dtype)
+
+    def column_means(self, weights):
+        """Weighted means of the columns, (n_features,) float64."""
+        total = np.zeros(WORD * n_words(self.n_features))
+        for part, rows in self.blocks(np.float64):
+            if self.is_binary:
+                sum_columns(rows, weights[part], total, parallel=False)
+            else:  # BLAS would sum in an order that depends on its threads
+                total[: self.n_features] += (weights[part][:, None] * rows).sum(axis=0)
+        return total[: self.n_features] / weights.sum()
+
+
+def _parts(n, n_features, n_rows=_ROWS):
+    """Slices of at most ``n_rows`` that would not take much memory when dense in float32."""
+    fitting = CHUNK * max(1, _BYTES // (4 * CHUNK * max(1, n_features)))
+    step = max(1, min(n_rows, fitting))
+    return [slice(low, min(n, low + step)) for low in range(0, n, step)]

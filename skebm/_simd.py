@@ -1,0 +1,305 @@
+"""Instructions that plain loops do not turn into: sums of blocks of numbers, and bits.
+
+A block is 256 bytes, 64 float32 or 32 float64: four registers of the widest kind in use today,
+and a whole number of narrower ones. The code is LLVM's portable one, without a reduction, so
+that every processor gives the same bits. Arrays are flat; starts and offsets count elements.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+_BLOCK_BYTES = 256
+
+# What vector loads like; a block that straddles two cache lines takes twice as long.
+ALIGNMENT = 64
+
+
+def lanes(array):
+    """Numbers of one block: 64 in float32, 32 in float64."""
+    return _BLOCK_BYTES // array.dtype.itemsize
+
+
+@overload(lanes)
+def _lanes_in_kernels(array):
+    count = _BLOCK_BYTES * 8 // array.dtype.bitwidth
+    return lambda array: count
+
+
+def add_blocks(out, start, source, offsets):
+    """out[start + l] += source[offsets[0] + l] + source[offsets[1] + l] ..., one by one."""
+    block = out[start : start + lanes(out)]
+    for offset in offsets:
+        block += source[offset : offset + len(block)]
+
+
+def add_scaled(out, start, value, source, offset):
+    """out[start + l] += value * source[offset + l]."""
+    n = lanes(out)
+    out[start : start + n] += value * source[offset : offset + n]
+
+
+def transpose_square(source, start, stride, target, offset, step):
+    """target[offset + k * step + l] <- source[start + l * stride + k], k and l below the side."""
+    side = square_side(source)
+    for k in range(side):
+        for i in range(side):
+            target[offset + k * step + i] = source[start + i * stride + k]
+
+
+def square_side(array):
+    """Rows and columns of a square: what one wide register holds, 16 float32 or 8 float64."""
+    return lanes(array) // 4
+
+
+def add_masked(out, start, value, word):
+    """out[start + l] += value for every bit l that is set in ``word``, of 32."""
+    for bit in range(32):
+        if (int(word) >> bit) & 1:
+            out[start + bit] += value
+
+
+def tabulate_sums(table, start, source, offset):
+    """Block s of ``table`` <- the sum of those of four blocks of ``source`` that s has bits for."""
+    n = lanes(table)
+    four = source[offset : offset + 4 * n].reshape(4, n)
+    for subset in range(16):
+        block = table[start + subset * n : start + (subset + 1) * n]
+        block[:] = 0
+        for bit in range(4):
+            if (subset >> bit) & 1:
+                block += four[bit]
+
+
+def signs(x, start):
+    """A word whose bit l, of 32, is whether x[start + l] < 0."""
+    return np.packbits(x[start : start + 32] < 0, bitorder="little").view("<u4")[0]
+
+
+def count_ones(word):
+    """Number of bits that are set in 32."""
+    return int(word).bit_count()
+
+
+def first_one(word):
+    """Number of the lowest bit that is set in ``word``, which is not zero."""
+    return (int(word) & -int(word)).bit_length() - 1
+
+
+@overload(add_blocks)
+def _add_blocks_in_kernels(out, start, source, offsets):
+    return lambda out, start, source, offsets: _add_blocks(out, start, source, offsets)
+
+
+@overload(add_scaled)
+def _add_scaled_in_kernels(out, start, value, source, offset):
+    return lambda out, start, value, source, offset: _add_scaled(out, start, value, source, offset)
+
+
+@overload(transpose_square)
+def _transpose_square_in_kernels(source, start, stride, target, offset, step):
+    return lambda source, start, stride, target, offset, step: _transpose_square(
+        source, start, stride, target, offset, step
+    )
+
+
+@overload(square_side)
+def _square_side_in_kernels(array):
+    side = _count(array) // 4
+    return lambda array: side
+
+
+@overload(add_masked)
+def _add_masked_in_kernels(out, start, value, word):
+    return lambda out, start, value, word: _add_masked(out, start, value, word)
+
+
+@overload(tabulate_sums)
+def _tabulate_sums_in_kernels(table, start, source, offset):
+    return lambda table, start, source, offset: _tabulate_sums(table, start, source, offset)
+
+
+@overload(signs)
+def _signs_in_kernels(x, start):
+    return lambda x, start: _signs(x, start)
+
+
+@overload(count_ones)
+def _count_ones_in_kernels(word):
+    return lambda word: np.int64(_count_ones(word))
+
+
+@overload(first_one)
+def _first_one_in_kernels(word):
+    return lambda word: np.int64(_first_one(word))
+
+
+class _Vectors:
+    """The elements of a flat array, to be loaded and stored many at a time."""
+
+    def __init__(self, context, builder, array_type, array, count):
+        self._builder = builder
+        self._data = cgutils.create_struct_proxy(array_type)(context, builder, array).data
+        element = context.get_data_type(array_type.dtype)
+        self.type = ir.VectorType(element, count)
+        self._bytes = array_type.dtype.bitwidth // 8
+
+    def _pointer(self, offset):
+        element = self._builder.gep(self._data, [offset])
+        return self._builder.bitcast(element, self.type.as_pointer())
+
+    def load(self, offset):
+        """LLVM code that reads a vector, wherever in memory it begins."""
+        value = self._builder.load(self._pointer(offset))
+        value.align = self._bytes
+        return value
+
+    def store(self, value, offset):
+        """LLVM code that writes one."""
+        self._builder.store(value, self._pointer(offset)).align = self._bytes
+
+
+def splat(builder, value, vector):
+    """LLVM code for a vector of this type whose elements are all ``value``."""
+    empty = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(empty, value, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None)
+    return builder.shuffle_vector(first, empty, everywhere)
+
+
+def _count(array_type):
+    return _BLOCK_BYTES * 8 // array_type.dtype.bitwidth
+
+
+@intrinsic
+def _add_blocks(typing_context, out, start, source, offsets):
+    signature = types.void(out, types.int64, source, types.UniTuple(types.int64, len(offsets)))
+
+    def generate(context, builder, signature, arguments):
+        count = _count(out)
+        target = _Vectors(context, builder, out, arguments[0], count)
+        blocks = _Vectors(context, builder, source, arguments[2], count)
+        total = target.load(arguments[1])
+        for k in range(len(offsets)):
+            total = builder.fadd(total, blocks.load(builder.extract_value(arguments[3], k)))
+        target.store(total, arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _add_scaled(typing_context, out, start, value, source, offset):
+    signature = types.void(out, types.int64, out.dtype, source, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        target = _Vectors(context, builder, out, arguments[0], _count(out))
+        block = _Vectors(context, builder, source, arguments[3], _count(out)).load(arguments[4])
+        added = builder.fmul(splat(builder, arguments[2], target.type), block)
+        target.store(builder.fadd(target.load(arguments[1]), added), arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _transpose_square(typing_context, source, start, stride, target, offset, step):
+    signature = types.void(source, *[types.int64] * 2, target, *[types.int64] * 2)
+
+    def generate(context, builder, signature, arguments):
+        side = _count(source) // 4
+        rows = _Vectors(context, builder, source, arguments[0], side)
+        columns = _Vectors(context, builder, target, arguments[3], side)
+        at = lambda k, first, step: builder.add(  # noqa: E731
+            first, builder.mul(step, ir.Constant(ir.IntType(64), k))
+        )
+        square = [rows.load(at(k, *arguments[1:3])) for k in range(side)]
+        distance = 1
+        while distance < side:  # swap the off-diagonal halves of ever larger squares
+            for k in range(side):
+                if not k & distance:
+                    pair = square[k], square[k + distance]
+                    for first, row in ((0, k), (distance, k + distance)):
+                        square[row] = _interleave(builder, pair, first, distance)
+            distance *= 2
+        for k, column in enumerate(square):
+            columns.store(column, at(k, *arguments[4:]))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _interleave(builder, pair, first, distance):
+    """Groups of ``distance`` elements of two vectors in turn, from group 0 or 1 on."""
+    count = pair[0].type.count
+    chosen = [
+        lane + first if not lane & distance else lane + first - distance + count
+        for lane in range(count)
+    ]
+    indices = ir.Constant(ir.VectorType(ir.IntType(32), count), chosen)
+    return builder.shuffle_vector(*pair, indices)
+
+
+@intrinsic
+def _add_masked(typing_context, out, start, value, word):
+    signature = types.void(out, types.int64, out.dtype, types.uint32)
+
+    def generate(context, builder, signature, arguments):
+        target = _Vectors(context, builder, out, arguments[0], 32)
+        nothing = ir.Constant(target.type, None)
+        values = splat(builder, arguments[2], target.type)
+        mask = builder.bitcast(arguments[3], ir.VectorType(ir.IntType(1), 32))
+        added = builder.select(mask, values, nothing)
+        target.store(builder.fadd(target.load(arguments[1]), added), arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _tabulate_sums(typing_context, table, start, source, offset):
+    signature = types.void(table, types.int64, source, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        count = _count(table)
+        target = _Vectors(context, builder, table, arguments[0], count)
+        blocks = _Vectors(context, builder, source, arguments[2], count)
+        step = lambda first, k: builder.add(first, ir.Constant(ir.IntType(64), k * count))  # noqa: E731
+        sums = [ir.Constant(target.type, None)]
+        for bit in range(4):
+            block = blocks.load(step(arguments[3], bit))
+            sums += [block] + [builder.fadd(value, block) for value in sums[1:]]
+        for subset, value in enumerate(sums):
+            target.store(value, step(arguments[1], subset))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _signs(typing_context, x, start):
+    def generate(context, builder, signature, arguments):
+        numbers = _Vectors(context, builder, x, arguments[0], 32)
+        zero = ir.Constant(numbers.type, None)
+        negative = builder.fcmp_ordered("<", numbers.load(arguments[1]), zero)
+        return builder.bitcast(negative, ir.IntType(32))
+
+    return types.uint32(x, types.int64), generate
+
+
+@intrinsic
+def _count_ones(typing_context, word):
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def _first_one(typing_context, word):
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint32(types.uint32), generate
