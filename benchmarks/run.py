@@ -1,31 +1,29 @@
 """Run problems of ``config.toml``: ``python -m benchmarks.run NAME... --data FOLDER``.
 
 Writes ``results/NAME.csv``: a header of lines that begin with ``#`` and say what ran where, then
-a table. The problems ``digits`` and ``speed`` need no folder. A trial with ``--library`` or
-``--seconds`` belongs into another ``--output`` than the tracked results.
+a table. The problems ``digits`` and ``scaling`` need no folder. A trial with ``--only``,
+``--library``, ``--seconds`` or ``--quick`` needs another ``--output`` than the tracked results.
 """
 
 import argparse
 import csv
 import datetime
+import itertools
 import os
 import platform
 import subprocess
-import tomllib
 from pathlib import Path
 
 import numba
 import numpy as np
 
+from benchmarks import tables
 from benchmarks.adapters import adapter
+from benchmarks.data import load
 from benchmarks.problems import in_fresh_process, libraries, rows_of
+from benchmarks.settings import HERE, data_sets, problems, quick
 
-HERE = Path(__file__).parent
-
-
-def problems():
-    """All problems by name."""
-    return tomllib.loads((HERE / "config.toml").read_text())["problems"]
+RESULTS = HERE / "results"
 
 
 def versions(library):
@@ -65,39 +63,79 @@ def header(name, found):
 def run(name, problem, folder, output):
     """Measure one problem, writing each row as soon as it is there."""
     found = [in_fresh_process(versions, library) for library in libraries(problem)]
+    for data in data_sets(problem):
+        load(data, folder)  # what is missing is missed now, not after an hour
     output.mkdir(parents=True, exist_ok=True)
     with (output / f"{name}.csv").open("w", newline="") as file:
         for key, value in header(name, found).items():
             file.write(f"# {key}: {value}\n")
-        writer = None
-        for row in rows_of(problem, folder):
-            if writer is None:
-                writer = csv.DictWriter(file, row, lineterminator="\n")
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            shown = {key: row[key] for key in SHOWN if key in row}
-            print(f"{row['row']:60s}", *(f"{key} {value}" for key, value in shown.items()))
+        if problem["kind"] == "speed":
+            print(tables.HEADING)
+        for rows in groups_of(written(file, rows_of(problem, folder))):
+            print(shown(problem, rows), flush=True)
 
 
-SHOWN = ("seconds", "loglik", "lower", "upper", "error", "stderr_log_z", "gflops", "share_of_peak")
+def written(file, rows):
+    """The rows, each written to ``file`` before it is passed on."""
+    writer = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(file, row, lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+        file.flush()
+        yield row
+
+
+def groups_of(rows):
+    """Rows of one name together; those without a name alone."""
+    for _, group in itertools.groupby(rows, key=lambda row: row.get("name", row["row"])):
+        yield list(group)
+
+
+def shown(problem, rows):
+    """What is printed of a group of rows."""
+    if problem["kind"] == "speed":
+        return tables.line(tables.figures(rows))
+    return "\n".join(
+        " ".join([f"{row['row']:60s}", *(f"{key} {row[key]}" for key in SHOWN if key in row)])
+        for row in rows
+    )
+
+
+SHOWN = ("seconds", "loglik", "lower", "upper", "error", "stderr_log_z")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=sorted(problems()), metavar="NAME")
     parser.add_argument("--data", type=Path, help="folder of the data sets")
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--only", help="rows whose name contains this text only")
     parser.add_argument("--library", nargs="+", help="rows of these libraries only")
-    parser.add_argument("--seconds", type=float, help="another budget, to try a problem out")
+    parser.add_argument("--seconds", type=float, help="another budget of likelihood problems")
+    parser.add_argument("--quick", action="store_true", help="see whether speed problems run")
     options = parser.parse_args()
+    trial = options.only or options.library or options.seconds or options.quick
+    if trial and options.output.resolve() == RESULTS.resolve():
+        raise SystemExit("a trial needs another --output than the tracked results")
     for name in options.names:
-        problem = problems()[name]
-        if options.library:
-            problem["rows"] = [row for row in problem["rows"] if row["library"] in options.library]
-        if options.seconds:
-            problem.update(seconds=options.seconds, epochs=None)
-        run(name, problem, options.data, options.output)
+        run(name, chosen(problems()[name], options), options.data, options.output)
+
+
+def chosen(problem, options):
+    """A problem with what the command line leaves of it."""
+    if options.library:
+        problem["rows"] = [row for row in problem["rows"] if row["library"] in options.library]
+    if options.only:
+        problem["rows"] = [row for row in problem["rows"] if options.only in row.get("name", "")]
+    if options.seconds:
+        problem.update(seconds=options.seconds, epochs=None)
+    if options.quick and problem["kind"] == "speed":
+        quick(problem)
+    if not problem["rows"]:
+        raise SystemExit("no row is left to measure")
+    return problem
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skebm import PCDRBM
-
 
 class Parameters(NamedTuple):
     """p(v, h) ~ exp(b'v + c'h + h'Wv): W (n_components, n_features), visible b, hidden c."""
@@ -40,6 +38,8 @@ def likelihood(parameters, data, **options):
     AIS starts from the means of the training data. ``lower`` and ``upper`` are the 95 % interval
     that the error of log Z leaves, ``stderr_rows`` is the standard error over test rows.
     """
+    from skebm import PCDRBM  # only here: a peer whose memory is measured does without
+
     if not all(np.isfinite(array).all() for array in parameters):
         return Likelihood(*[-np.inf] * 3, np.nan, np.nan, "diverged", False)
     model = PCDRBM.from_parameters(*parameters, random_state=0)

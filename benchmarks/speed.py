@@ -1,70 +1,106 @@
-"""Times of single jobs, beside the largest matrix product that the machine can do right now."""
+"""Times of single jobs, beside the largest matrix product that the machine can do right now.
 
+A row is measured in a new process, ``repeats`` times, each between two measurements of the peak
+(NumPy's float32 matrix product of two 2048 x 2048 arrays with all threads); the best of each
+counts. Rows of one name take turns, ``rounds`` times, so that a change in the machine's pace does
+not favour one library.
+"""
+
+from contextlib import contextmanager
+
+import numba
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from benchmarks.adapters import Budget, adapter, timed
-from benchmarks.data import Data, load
-from benchmarks.scoring import Parameters
+from benchmarks.adapters import adapter, settle, timed
+from benchmarks.jobs import JOBS
+from benchmarks.settings import label
 
 PEAK_SIZE = 2048
 
+SHAPE = (
+    "data", "input", "n_rows", "n_features", "n_components", "batch_size", "n_gibbs_steps",
+    "density", "n_chains", "cache",
+)  # fmt: skip
 
-def measure(row, problem):
-    """One row: the best of ``repeats`` runs of a job, after one that warms up."""
-    job, peer = JOBS[row["job"]], adapter(row["library"])
-    peak = sgemm_flops()
-    job(peer, row)
-    results = [job(peer, row) for _ in range(problem["repeats"])]
-    peak = max(peak, sgemm_flops())
-    seconds, flops = min(results)
+
+def measure(row, problem, folder):
+    """Measure one row: the best of its repeats, as a dict."""
+    work = JOBS[row["job"]](adapter(row["library"]), row, folder)
+    with limited(row.get("threads")) as threads:
+        work.warm_up()
+    found, peaks = [], [sgemm_flops()]
+    for _ in range(row.get("repeats", problem["repeats"])):
+        with limited(row.get("threads")):
+            settle()
+            found.append(work.run())
+        peaks.append(sgemm_flops())
+    seconds = [each.seconds for each in found]
     return {
-        "row": " ".join([row["job"], *(f"{key}={row[key]}" for key in _SIZES if key in row)])
-        + f" {row['library']}",
-        "library": row["library"],
-        "seconds": seconds,
-        "slowest": max(results)[0],
-        "gflops": flops / seconds / 1e9,
-        "peak_gflops": peak / 1e9,
-        "share_of_peak": flops / seconds / peak,
+        "unit": work.unit,
+        "threads": threads,
+        "flops": work.flops,
+        "seconds": min(seconds),
+        "slowest": max(seconds),
+        "peak": max(peaks),
+        "gemm_seconds": min(each.gemm_seconds for each in found),
+        "megabytes": max(each.megabytes for each in found),
+        "process_megabytes": max(each.process_megabytes for each in found),
+        "given_megabytes": found[0].given_megabytes,
     }
 
 
-_SIZES = ("n_features", "n_components", "batch_size", "n_gibbs_steps", "n_chains", "active")
+def better_of(one, other):
+    """What two measurements of the same row say together."""
+    largest = ("slowest", "peak", "megabytes", "process_megabytes")
+    values = {key: (one[key], other[key]) for key in one if isinstance(one[key], float)}
+    return one | {key: max(pair) if key in largest else min(pair) for key, pair in values.items()}
 
 
-def sgemm_flops(repeats=5):
+def table_row(row, measured):
+    """The line of the result file: what was run, and what came out."""
+    seconds, gflops = measured["seconds"], measured["flops"] / measured["seconds"] / 1e9
+    return {
+        "row": label(row),
+        "name": row["name"],
+        "job": row["job"],
+        "library": row["library"],
+        "threads": measured["threads"],
+        "sweep": row.get("sweep", ""),
+        **{key: row.get(key, "") for key in SHAPE},
+        "unit": measured["unit"],
+        "seconds": seconds,
+        "slowest": measured["slowest"],
+        "gflops": gflops,
+        "peak_gflops": measured["peak"] / 1e9,
+        "share_of_peak": gflops * 1e9 / measured["peak"],
+        "gemm_seconds": measured["gemm_seconds"],
+        "times_gemm": seconds / measured["gemm_seconds"],
+        "megabytes": measured["megabytes"],
+        "process_megabytes": measured["process_megabytes"],
+        "times_given": measured["megabytes"] / measured["given_megabytes"],
+    }
+
+
+@contextmanager
+def limited(threads):
+    """Limit Numba and BLAS to so many threads, None: all; gives their number."""
+    before = numba.get_num_threads()
+    if threads is None:
+        yield before
+        return
+    numba.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads, user_api="blas"):
+            yield threads
+    finally:
+        numba.set_num_threads(before)
+
+
+def sgemm_flops(repeats=3):
     """Operations per second of NumPy's float32 matrix product with all its threads."""
     A = np.random.default_rng(0).random((PEAK_SIZE, PEAK_SIZE), dtype=np.float32)
     B, out = A.T.copy(), np.empty_like(A)
     np.dot(A, B, out)
-    return 2.0 * PEAK_SIZE**3 / min(timed(np.dot, A, B, out)[0] for _ in range(repeats))
-
-
-def update(peer, row):
-    """One PCD-k update with as many chains as rows: 3 + 2k matrix products."""
-    shape = (row["updates"] * row["batch_size"], row["n_features"])
-    X = (np.random.default_rng(0).random(shape) < row["active"]).astype(np.float32)
-    hidden, k = row["n_components"], row["n_gibbs_steps"]
-    seconds = peer.update_seconds(X, hidden, row["batch_size"], k)
-    return seconds, 2.0 * (3 + 2 * k) * row["batch_size"] * row["n_features"] * hidden
-
-
-def temperature(peer, row):
-    """One temperature of AIS: two matrix products."""
-    generator = np.random.default_rng(0)
-    hidden, visible = row["n_components"], row["n_features"]
-    W = generator.normal(0.0, 0.05, (hidden, visible)).astype(np.float32)
-    b, c = np.zeros(visible, np.float32), np.zeros(hidden, np.float32)
-    seconds = peer.temperature_seconds(Parameters(W, b, c), row["n_chains"], row["temperatures"])
-    return seconds, 4.0 * row["n_chains"] * hidden * visible
-
-
-def whole_fit(peer, row):
-    """A whole fit of the embedded digits, five matrix products per update."""
-    data = load("digits", None)
-    params = {"n_components": row["n_components"], "batch_size": row["batch_size"]}
-    fitted = peer.fit(Data(data.train, data.test), params, Budget(epochs=row["epochs"]))
-    return fitted.seconds, 10.0 * row["epochs"] * data.train.size * row["n_components"]
-
-
-JOBS = {"update": update, "temperature": temperature, "digits": whole_fit}
+    best = min(timed(np.dot, A, B, out)[0] for _ in range(repeats))
+    return 2.0 * PEAK_SIZE**3 / best

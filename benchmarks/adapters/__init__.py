@@ -1,8 +1,8 @@
 """One module per library, all with the same functions.
 
 ``fit(data, params, budget, seed)`` trains an RBM and returns :class:`Fitted`; ``version()`` names
-the library. A library that takes part in the speed problem has ``update_seconds`` and, if it can
-estimate log Z, ``temperature_seconds`` too.
+the library. A library that is timed has what its rows need: ``update_seconds``, and for log Z
+``temperature_seconds`` (annealed) and ``state_seconds`` (exact).
 """
 
 import importlib
@@ -15,6 +15,7 @@ LIBRARIES = {
     "skebm": "benchmarks.adapters.skebm",
     "scikit-learn": "benchmarks.adapters.scikit_learn",
     "rbms": "benchmarks.adapters.rbms",
+    "NumPy": "benchmarks.adapters.numpy",
     "independent": "benchmarks.adapters.independent",
 }
 
@@ -51,6 +52,11 @@ def adapter(library):
             f"benchmark needs {library}, which cannot be imported ({error}); "
             'pip install "skebm[bench]" brings all peers'
         ) from error
+
+
+def settle():
+    """Wait until the threads of the last matrix product have stopped waiting for another one."""
+    time.sleep(0.2)
 
 
 def timed(function, *args, **kwargs):

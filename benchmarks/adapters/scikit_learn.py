@@ -31,4 +31,4 @@ def update_seconds(X, n_components, batch_size, n_gibbs_steps):
     model = BernoulliRBM(
         n_components, batch_size=batch_size, n_iter=1, learning_rate=0.01, random_state=0
     )
-    return timed(model.fit, X)[0] / -(-len(X) // batch_size)
+    return timed(model.fit, X)[0] / -(-X.shape[0] // batch_size)

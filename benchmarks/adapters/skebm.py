@@ -1,5 +1,9 @@
 """skebm itself."""
 
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
 import skebm
 from benchmarks.adapters import WARM_UP_ROWS, Fitted, timed
 from benchmarks.scoring import Parameters
@@ -28,11 +32,23 @@ def update_seconds(X, n_components, batch_size, n_gibbs_steps):
         n_components, batch_size=batch_size, n_gibbs_steps=n_gibbs_steps, n_iter=1,
         learning_rate=0.01, random_state=0,
     )  # fmt: skip
-    return timed(model.fit, X)[0] / -(-len(X) // batch_size)
+    return timed(model.fit, X)[0] / -(-X.shape[0] // batch_size)
+
+
+def fitted(parameters):
+    """A model of given parameters."""
+    return skebm.PCDRBM.from_parameters(*parameters, random_state=0)
 
 
 def temperature_seconds(parameters, n_chains, n_temperatures):
     """Time of one AIS temperature of all chains."""
-    model = skebm.PCDRBM.from_parameters(*parameters)
+    model = fitted(parameters)
     options = {"n_chains": n_chains, "n_temperatures": n_temperatures, "random_state": 0}
-    return timed(model.log_partition, "ais", **options)[0] / n_temperatures
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the value does not matter here
+        return timed(model.log_partition, "ais", **options)[0] / n_temperatures
+
+
+def state_seconds(parameters, n_states):
+    """Time per hidden state of the exact log Z; all are summed, whatever ``n_states``."""
+    return timed(fitted(parameters).log_partition, "exact")[0] / 2.0 ** len(parameters.c)

@@ -1,0 +1,141 @@
+"""Write what was measured into the README: ``python -m benchmarks.report``.
+
+Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, puts a section
+between the two ``speed`` comments of the README and draws ``docs/speed.png``. With ``--targets``
+it does nothing but compare ``speed.csv`` with the targets of ``config.toml``, and ends with
+status 1 if one is missed. Result files that lack a row are refused.
+"""
+
+import argparse
+import re
+import textwrap
+from pathlib import Path
+
+from benchmarks import tables
+from benchmarks.settings import CONFIG, HERE, label, problems
+from benchmarks.targets import verdicts
+
+MARKS = re.compile(r"(<!-- speed: begin -->\n).*?(<!-- speed: end -->)", re.DOTALL)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder to read")
+    parser.add_argument("--readme", type=Path, default=HERE.parent / "README.md")
+    parser.add_argument("--picture", type=Path, default=HERE.parent / "docs" / "speed.png")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--targets", action="store_true", help="compare with the targets only")
+    options = parser.parse_args(arguments)
+    settings = problems(options.config)
+    if options.targets:
+        check_targets(settings["speed"], tables.read(options.results / "speed.csv")[1])
+        return
+    from benchmarks.figure import draw  # needs Matplotlib, which the rest does not
+
+    (header, speed), (_, scaling) = [
+        complete(settings[name], options.results / f"{name}.csv") for name in ("speed", "scaling")
+    ]
+    for rows in (speed, scaling):
+        print("\n".join([tables.HEADING, *map(tables.line, tables.groups(rows)), ""]))
+    text = section(header, speed, scaling)
+    draw(scaling, options.picture)
+    rewrite(options.readme, text)
+    print(f"wrote {options.readme.name} and {options.picture.name}")
+
+
+def check_targets(problem, rows):
+    """Print every target with what was found; status 1 if one is missed."""
+    found = verdicts(problem, rows)
+    print("\n".join(map(str, found)))
+    missed = [each for each in found if not each.reached]
+    if missed:
+        raise SystemExit(f"{len(missed)} of {len(found)} targets missed")
+    print(f"all {len(found)} targets reached")
+
+
+def complete(problem, path):
+    """Header and rows of a result file that has every row of its problem."""
+    header, rows = tables.read(path)
+    missing = {label(row) for row in problem["rows"]} - {row["row"] for row in rows}
+    if missing:
+        raise SystemExit(f"{path.name} lacks {len(missing)} rows: {'; '.join(sorted(missing))}")
+    return header, rows
+
+
+def rewrite(readme, text):
+    """Put ``text`` between the two comments, in place of what is there."""
+    before = readme.read_text()
+    if not MARKS.search(before):
+        raise SystemExit(f"{readme.name} has no <!-- speed: begin --> ... <!-- speed: end -->")
+    readme.write_text(MARKS.sub(lambda found: f"{found[1]}{text}\n{found[2]}", before))
+
+
+# -- the section -----------------------------------------------------------------------------
+
+
+_ABOUT = (
+    "Speed of float32 models, 784 visible and 500 hidden units where nothing else is said: "
+    "{machine}, {date}; {versions}. “of sgemm” is the share of what NumPy's product of two "
+    "2048 × 2048 matrices reached in the same process, counting 3 + 2k dense products an update "
+    "and 2 a temperature, so that it passes 100 % where zeros are skipped. The columns with × say "
+    "how many times faster skebm is than a peer, and with all threads than with one."
+)
+
+_PICTURE = (
+    "![Time of an update against batch size, Gibbs steps, hidden units and share of active units]"
+    "(docs/speed.png)"
+)
+
+
+def section(header, speed, scaling):
+    """The text of the README about speed, every number from the result files."""
+    found = tables.groups(speed)
+    learning = [each for each in found if "share_of_peak" in each]
+    others = [each for each in found if "share_of_peak" not in each]
+    about = _ABOUT.format(
+        machine=header["processor"], date=header["date"], versions=header["versions"]
+    )
+    parts = [
+        wrapped(about), tables.markdown(learning), tables.markdown(others), _PICTURE,
+        wrapped(sparse_sentence(scaling)),
+    ]  # fmt: skip
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def wrapped(text):
+    return "\n".join(textwrap.wrap(text, 98, break_long_words=False))
+
+
+def sparse_sentence(scaling):
+    """From where on zeros are worth skipping, and what the form of the input changes."""
+    array, csr = density_times(scaling, ""), density_times(scaling, "csr")
+    fewest, half = min(array), array[0.5]
+    worthwhile = [each for each in array if each < 0.5 and array[each] < 0.9 * half]
+    ratios = {each: csr[each] / array[each] for each in array if each in csr}
+    faster = [each for each in ratios if ratios[each] < 1.0]
+    parts = [
+        f"An update with {tables.percent(fewest)} of the units active takes "
+        f"{array[fewest] / half:.2f} of the time of one with 50 %",
+        f"; skipping zeros saves a tenth or more up to {tables.percent(max(worthwhile))}"
+        if worthwhile
+        else "",
+        f". CSR takes {min(ratios.values()):.2f} to {max(ratios.values()):.2f} of the time of the "
+        "same rows as an array",
+        f" and is the faster one up to {tables.percent(max(faster))}." if faster else ".",
+    ]
+    return "".join(parts)
+
+
+def density_times(scaling, form):
+    """{density: seconds} of skebm with all threads."""
+    return {
+        row["density"]: row["seconds"]
+        for row in scaling
+        if row["sweep"] == "density"
+        and row["input"] == form
+        and row["row"] == f"{row['name']}, skebm"
+    }
+
+
+if __name__ == "__main__":
+    main()
