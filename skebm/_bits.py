@@ -219,8 +219,9 @@ def multiply(states, low, high, tile, out, table):
     if not dense:
         return
     for w in range((tile.shape[0] - 1) // WORD):
-        for group in range(8):
-            tabulate_sums(table, group * 16 * n, source, (w * WORD + 4 * group) * n)
+        first = w * WORD * n
+        for start in range(0, table.shape[0], 16 * n):
+            tabulate_sums(table, start, source, first + start // 4)
         for r in range(low, high):
             if states.counts[r] < 0:
                 x = np.int64(states.bits[r, w])

@@ -59,7 +59,8 @@ _CACHE_ERRORS = (
 
 _PROCESS = os.getpid()
 
-inline = numba.njit(**_OPTIONS)
+# Nobody takes the address of an inline function, so that one of its two wrappers is left out.
+inline = numba.njit(**_OPTIONS, no_cfunc_wrapper=True)
 
 # For the few functions that Python and kernels share.
 anywhere = register_jitable(**_OPTIONS)

@@ -57,10 +57,14 @@ class Phase(NamedTuple):
 
 
 class Offsets(NamedTuple):
-    """Centre of the visible (V,) and of the hidden units (hidden tiles, L)."""
+    """Centre of the visible (V,) and of the hidden units (hidden tiles, L).
+
+    ``base`` (visible tiles, L) is the field of the units that random chains start from.
+    """
 
     visible: np.ndarray
     hidden: np.ndarray
+    base: np.ndarray
 
 
 class Minibatches(NamedTuple):
@@ -103,15 +107,14 @@ class Motion(NamedTuple):
     )
 )  # fmt: skip
 def train(
-    model, velocity, offsets, base, batches, phase, penalty, key, step, stack, hidden, columns,
+    model, velocity, offsets, batches, phase, penalty, key, step, stack, hidden, columns,
     gradient, scratch,
 ):  # fmt: skip
     """Update ``model`` (Layers) once for each minibatch.
 
-    ``base`` (visible tiles, L) is the field that random chains start from. ``stack`` are States
-    whose first rows are the chains, which last from call to call; ``hidden`` those of the
-    chains' hidden units, ``columns`` those of the transposed stack. Returns the number of Gibbs
-    steps made, to be added to ``step``.
+    ``stack`` are States whose first rows are the chains, which last from call to call;
+    ``hidden`` those of the chains' hidden units, ``columns`` those of the transposed stack.
+    Returns the number of Gibbs steps made, to be added to ``step``.
     """
     n_visible, n_workers = model.n_visible, scratch.fields.shape[0]
     words = (n_visible + WORD - 1) // WORD
@@ -128,7 +131,7 @@ def train(
             # Even halves of a Gibbs step draw h | v, odd ones v | h, half -1 draws v from the base.
             to_hidden = half % 2 == 0
             tiles = model.up if to_hidden else model.down
-            bias = model.c if to_hidden else (model.b if half > 0 else base)
+            bias = model.c if to_hidden else (model.b if half > 0 else offsets.base)
             source = States(
                 stack.bits if to_hidden else hidden.bits,
                 stack.ones if to_hidden else hidden.ones,

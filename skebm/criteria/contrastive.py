@@ -192,11 +192,12 @@ class _Run:
         self.model = layers_of(W, b, c)
         self.key, self.step = derive_key(state.entropy, _TRAINING), state.step
         base = IndependentBernoulli.from_marginals(state.visible_mean).field
-        self.base = row_tiles(base.astype(W.dtype))
         center = state.visible_mean, state.hidden_mean
         if not criterion.center:
             center = [np.zeros_like(means) for means in center]
-        self.offsets = Offsets(center[0].astype(W.dtype), row_tiles(center[1]))
+        self.offsets = Offsets(
+            center[0].astype(W.dtype), row_tiles(center[1]), row_tiles(base.astype(W.dtype))
+        )
         n_rows = n_chains + largest
         self.stack = empty_states(n_rows, n_visible, W)
         self.hidden = empty_states(n_chains, n_hidden, W)
@@ -230,7 +231,7 @@ class _Run:
             nothing if packed else rows, weights, bounds, rates,
         )  # fmt: skip
         self.step += train(
-            self.model, self.velocity, self.offsets, self.base, batches, self.phase, self.penalty,
+            self.model, self.velocity, self.offsets, batches, self.phase, self.penalty,
             self.key, self.step, self.stack, self.hidden, self.columns, self.gradient,
             self.scratch, parallel=self.parallel,
         )  # fmt: skip

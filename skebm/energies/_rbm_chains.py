@@ -197,6 +197,17 @@ def states_of(bits, n, like):
     return States(bits, lists.ones, lists.counts)
 
 
+@inline
+def listed_states(bits, n, like):
+    """States with the words of ``bits`` and their lists."""
+    states = empty_states(bits.shape[0], n, like)
+    for r in range(bits.shape[0]):
+        for w in range((n + WORD - 1) // WORD):
+            states.bits[r, w] = bits[r, w]
+    list_ones(states, 0, bits.shape[0], n)
+    return states
+
+
 @kernel(writes=("bits",))
 def gibbs(layers, base, beta, key, first_chain, step, n_sweeps, start, bits):
     """Block Gibbs sweeps of all chains, each at its own ``beta`` (n,).
@@ -327,10 +338,10 @@ def packed_hidden_probability(layers, bits, out):
     for q in prange((n + chunk - 1) // chunk):
         low = np.int64(q) * chunk
         high = min(n, low + chunk)
-        states, scratch = states_of(bits[low:high], layers.n_visible, out), scratch_for(chunk, out)
-        list_ones(states, 0, high - low, layers.n_visible)
+        states = listed_states(bits[low:high], layers.n_visible, out)
+        scratch, nowhere = scratch_for(chunk, out), np.empty((0, 0), out.dtype)
         for t in range(layers.up.shape[0]):
-            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, out[:0], scratch)
+            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, nowhere, scratch)
             for r in range(high - low):
                 for j in range(min(width, layers.n_hidden - t * width)):
                     out[low + r, t * width + j] = sigmoid(scratch.fields[r, j])
@@ -344,17 +355,14 @@ def packed_log_path(layers, base, beta, bits, out):
     for q in prange((n + chunk - 1) // chunk):
         low = np.int64(q) * chunk
         high = min(n, low + chunk)
-        states, scratch = (
-            states_of(bits[low:high], layers.n_visible, base),
-            scratch_for(chunk, base),
-        )
+        states = listed_states(bits[low:high], layers.n_visible, base)
+        scratch, nowhere = scratch_for(chunk, base), np.empty((0, 0), base.dtype)
         no_shift, buffer = np.zeros(width, base.dtype), np.empty((2, PRODUCT))
-        list_ones(states, 0, high - low, layers.n_visible)
         for r in range(low, high):
             out[r] = 0.0
         add_linear(states, layers.b, base, beta, 1.0 - beta, out[low:high])
         for t in range(layers.up.shape[0]):
             n_units = min(width, layers.n_hidden - t * width)
-            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, base[:0], scratch)
+            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, nowhere, scratch)
             for r in range(high - low):
                 out[low + r] += sum_softplus(scratch.fields[r, :n_units], no_shift, scale, buffer)

@@ -65,13 +65,12 @@ class BernoulliRBM(Energy):
         out, field = np.empty(len(X)), self._field(base)
         if _is_packed(X):
             _rbm_chains.packed_log_path(
-                self._layers, row_tiles(field), float(beta), X, out,
-                parallel=self._is_large(len(X)),
-            )  # fmt: skip
+                self._layers, row_tiles(field), float(beta), X, out, parallel=self._is_many(len(X))
+            )
         else:
             _rbm_kernels.log_path(
                 *self._parameters, field, float(beta), self._states(X), out,
-                parallel=self._is_large(len(X)),
+                parallel=self._is_many(len(X)),
             )  # fmt: skip
         return out - (1.0 - beta) * self._base_log_partition(field)
 
@@ -79,11 +78,11 @@ class BernoulliRBM(Energy):
         """P(h = 1 | v), (n, n_components)."""
         W, _, c = self._parameters
         out = np.empty((len(X), len(c)), self.dtype)
-        parallel = self._is_large(len(X))
+        many = self._is_many(len(X))
         if _is_packed(X):
-            _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=parallel)
+            _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=many)
         else:
-            _rbm_kernels.hidden_probability(W, c, self._states(X), out, parallel=parallel)
+            _rbm_kernels.hidden_probability(W, c, self._states(X), out, parallel=many)
         return out
 
     def visible_probability(self, H):
@@ -91,7 +90,7 @@ class BernoulliRBM(Energy):
         H = self._states(H)
         W, b, _ = self._parameters
         out = np.empty((len(H), len(b)), self.dtype)
-        _rbm_kernels.visible_probability(W, b, H, out, parallel=self._is_large(len(H)))
+        _rbm_kernels.visible_probability(W, b, H, out, parallel=self._is_many(len(H)))
         return out
 
     def log_pseudolikelihood(self, X):
@@ -211,6 +210,10 @@ class BernoulliRBM(Energy):
     def _is_large(self, n_rows, flops_per_weight=2.0):
         flops = flops_per_weight * n_rows * self.components.size
         return n_rows > CHUNK and flops > PARALLEL_FLOPS
+
+    def _is_many(self, n_rows):
+        # A few hundred rows, as in every epoch's record, are not worth compiling a second twin.
+        return n_rows >= 512 and self._is_large(n_rows)
 
     def _calls(self, n_sweeps, n_chains, slowness=1.0):
         """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each."""
