@@ -41,6 +41,15 @@ def add_scaled(out, start, value, source, offset):
     out[start : start + n] += value * source[offset : offset + n]
 
 
+def dot_blocks(x, start, y, offset):
+    """Sum over l of x[start + l] * y[offset + l] in float64, halves upon halves."""
+    n = lanes(x)
+    products = x[start : start + n].astype(np.float64) * y[offset : offset + n]
+    while len(products) > 1:
+        products = products[: len(products) // 2] + products[len(products) // 2 :]
+    return products[0]
+
+
 def transpose_square(source, start, stride, target, offset, step):
     """target[offset + k * step + l] <- source[start + l * stride + k], k and l below the side."""
     side = square_side(source)
@@ -96,6 +105,11 @@ def _add_blocks_in_kernels(out, start, source, offsets):
 @overload(add_scaled)
 def _add_scaled_in_kernels(out, start, value, source, offset):
     return lambda out, start, value, source, offset: _add_scaled(out, start, value, source, offset)
+
+
+@overload(dot_blocks)
+def _dot_blocks_in_kernels(x, start, y, offset):
+    return lambda x, start, y, offset: _dot_blocks(x, start, y, offset)
 
 
 @overload(transpose_square)
@@ -205,6 +219,37 @@ def _add_scaled(typing_context, out, start, value, source, offset):
 
 
 @intrinsic
+def _dot_blocks(typing_context, x, start, y, offset):
+    signature = types.float64(x, types.int64, y, types.int64)
+
+    def generate(context, builder, signature, arguments):
+        count = _count(x)
+        wide = ir.VectorType(ir.DoubleType(), count)
+        factors = [
+            _Vectors(context, builder, kind, array, count).load(first)
+            for kind, array, first in ((x, *arguments[:2]), (y, *arguments[2:]))
+        ]
+        if x.dtype.bitwidth < 64:
+            factors = [builder.fpext(factor, wide) for factor in factors]
+        total = builder.fmul(*factors)
+        while count > 1:
+            count //= 2
+            halves = [
+                builder.shuffle_vector(total, total, _lane_numbers(range(first, first + count)))
+                for first in (0, count)
+            ]
+            total = builder.fadd(*halves)
+        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+
+    return signature, generate
+
+
+def _lane_numbers(numbers):
+    numbers = list(numbers)
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(numbers)), numbers)
+
+
+@intrinsic
 def _transpose_square(typing_context, source, start, stride, target, offset, step):
     signature = types.void(source, *[types.int64] * 2, target, *[types.int64] * 2)
 
@@ -238,8 +283,7 @@ def _interleave(builder, pair, first, distance):
         lane + first if not lane & distance else lane + first - distance + count
         for lane in range(count)
     ]
-    indices = ir.Constant(ir.VectorType(ir.IntType(32), count), chosen)
-    return builder.shuffle_vector(*pair, indices)
+    return builder.shuffle_vector(*pair, _lane_numbers(chosen))
 
 
 @intrinsic

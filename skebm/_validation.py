@@ -156,9 +156,10 @@ def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
         dtype="numeric",
         ensure_all_finite=False,
     )
-    _check_finite(estimator, X, allow_nan)
-    dtype = np.float32 if X.dtype == np.float32 else np.float64
     survey = _survey(X)
+    if not survey.exact:
+        _check_finite(estimator, X, allow_nan)
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
     if threshold is None:
         if survey.low < 0 or survey.high > 1:
             raise ValueError(
@@ -200,20 +201,24 @@ def _check_finite(estimator, X, allow_nan):
 
 
 class _Survey(NamedTuple):
-    """The range of some data, one value other than -1, 0 and 1 if any, and whether 0 occurs."""
+    """The range of some data, one value other than -1, 0 and 1 if any, and whether 0 occurs.
+
+    ``exact`` says that there are only zeros and ones.
+    """
 
     low: float
     high: float
     odd: float | None
     zeros: bool
+    exact: bool
 
 
 def _survey(X):
     """What values X holds, NaN left aside."""
-    low, high, odd, zeros = np.inf, -np.inf, None, sp.issparse(X)
+    low, high, odd, zeros, exact = np.inf, -np.inf, None, sp.issparse(X), True
     values = X.data[:, None] if sp.issparse(X) else X
     if values.dtype == bool:
-        return _Survey(0.0, 1.0, None, True)
+        return _Survey(0.0, 1.0, None, True, True)
     n_rows = max(1, _SURVEYED // max(1, values.shape[1]))
     for first in range(0, len(values), n_rows):
         part = values[first : first + n_rows]
@@ -223,6 +228,7 @@ def _survey(X):
             low, high = min([low, *found]), max([high, *found])
             zeros = zeros or 0 in found
             continue
+        exact = False
         part = part[~np.isnan(part)] if part.dtype.kind == "f" else part
         if part.size:
             low, high = min(low, part.min()), max(high, part.max())
@@ -230,7 +236,7 @@ def _survey(X):
             zeros = zeros or bool(zero.any())
             if odd is None and not (known := zero | (part == 1) | (part == -1)).all():
                 odd = float(part[~known][0])
-    return _Survey(float(low), float(high), odd, zeros)
+    return _Survey(float(low), float(high), odd, zeros, exact)
 
 
 def _warn_of_odd_values(estimator, X, survey, out_of_range):

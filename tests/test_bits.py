@@ -157,6 +157,9 @@ def test_instructions_are_their_twins(dtype):
         function(plain, *arguments)
         compile_call(function)(compiled, *arguments)
         assert (plain == compiled).all() and (plain != 1).any(), function.__name__
+    assert compile_call(_simd.dot_blocks)(numbers, 3, numbers, 5 * width) == _simd.dot_blocks(
+        numbers, 3, numbers, 5 * width
+    ) == numbers[3 : 3 + width] @ numbers[5 * width : 6 * width]  # fmt: skip
     plain, compiled = np.zeros((2, 30 * width), dtype)
     _simd.transpose_square(numbers, 3, width, plain, 5, 2 * side)
     compile_call(_simd.transpose_square)(numbers, 3, width, compiled, 5, 2 * side)

@@ -19,11 +19,12 @@ from numba import prange
 
 from skebm._bits import WORD, States, list_ones, multiply, transpose_word
 from skebm._jit import inline, kernel
-from skebm._numerics import dot, sigmoid
+from skebm._numerics import sigmoid
 from skebm._simd import (
     add_blocks,
     add_masked,
     add_scaled,
+    dot_blocks,
     lanes,
     square_side,
     transpose_square,
@@ -234,12 +235,8 @@ def step_tile(
             activation[r, j] = c[j]
     multiply(stack, 0, n_binary, up, activation, table)
     if n_binary < n_rows:
-        add_product(values, up[:n_visible], activation[n_binary:n_rows])
+        add_product(values, up, activation[n_binary:n_rows])
     activate(activation, weights, mean, n_units, work.share[tile])
-    gradient[:n_visible] = 0
-    multiply(columns, 0, n_visible, activation[: padded(n_rows) + 1], gradient, table)
-    if n_binary < n_rows:
-        add_product(values.T, activation[n_binary:n_rows], gradient[:n_visible])
     negative, positive = np.zeros(lanes(up)), np.zeros(lanes(up))
     for r in range(n_chains):
         for j in range(lanes(up)):
@@ -247,10 +244,14 @@ def step_tile(
     for r in range(n_chains, n_rows):
         for j in range(lanes(up)):
             positive[j] += activation[r, j]
-    correction = step_rows(
-        up, velocity.up[tile], gradient, (positive + negative).astype(up.dtype), offsets.visible,
-        rate, penalty,
-    )  # fmt: skip
+    difference = (positive + negative).astype(up.dtype)
+    for i in range(n_visible):
+        for j in range(lanes(up)):
+            gradient[i, j] = -offsets.visible[i] * difference[j]
+    multiply(columns, 0, n_visible, activation[: padded(n_rows) + 1], gradient, table)
+    if n_binary < n_rows:
+        add_product(values.T, activation[n_binary:n_rows], gradient)
+    correction = step_rows(up, velocity.up[tile], gradient, offsets.visible, rate, penalty)
     for j in range(n_units):
         move = up.dtype.type(positive[j] + negative[j] - correction[j])
         move += up.dtype.type(penalty.momentum) * velocity.c[tile, j]
@@ -270,25 +271,24 @@ def padded(n_rows):
 @inline
 def activate(activation, weights, mean, n_units, share):
     """activation_rj <- weight_r (sigmoid(activation_rj) - mean_j); share_r <- mean.activation_r."""
-    n_rows = weights.shape[0]
-    buffer = np.empty(lanes(activation))
+    n_rows, numbers = weights.shape[0], activation.ravel()
     for r in range(n_rows):
         row = activation[r]
         for j in range(lanes(activation)):
             row[j] = weights[r] * (sigmoid(row[j]) - mean[j])
         row[n_units:] = 0
-        share[r] = dot(mean, row, buffer)
+    for r in range(n_rows):
+        share[r] = dot_blocks(mean, 0, numbers, r * lanes(activation))
     activation[n_rows : padded(n_rows) + 1] = 0
 
 
 @inline
-def step_rows(up, velocity, gradient, difference, visible_mean, rate, penalty):
+def step_rows(up, velocity, gradient, visible_mean, rate, penalty):
     """Step of the weights of one tile; returns the product of the step with ``visible_mean``."""
     correction = np.zeros(lanes(up), up.dtype)
     weights, steps, n = up.ravel(), gradient.ravel(), lanes(up)
     plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
     for i in range(visible_mean.shape[0]):
-        add_scaled(steps, i * n, -visible_mean[i], difference, 0)
         add_scaled(correction, 0, visible_mean[i], steps, i * n)
         if plain:
             add_blocks(weights, i * n, steps, (i * n,))

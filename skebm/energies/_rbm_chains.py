@@ -29,7 +29,7 @@ from skebm._bits import (
 from skebm._jit import inline, kernel
 from skebm._numerics import PRODUCT, exp, fold_product, fold_sum, sigmoid, sum_softplus
 from skebm._rng import BLOCK, fill_bits, uniform
-from skebm._simd import lanes, signs
+from skebm._simd import add_scaled, lanes, signs
 
 HIDDEN, VISIBLE, START = 0, 1, 2  # streams of random numbers
 
@@ -98,12 +98,14 @@ def scratch_of(scratch, worker):
 
 
 @inline
-def add_product(left, right, out):
-    """out += left right, for rows that are not binary."""
-    product = np.dot(left, right)
-    for r in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[r, j] += product[r, j]
+def add_product(left, tile, out):
+    """out (n, L) += left tile, for values that are not binary; zeros cost nothing."""
+    width = lanes(tile)
+    source, target = tile.ravel(), out.ravel()
+    for r in range(left.shape[0]):
+        for i in range(left.shape[1]):
+            if left[r, i] != 0:
+                add_scaled(target, r * width, left[r, i], source, i * width)
 
 
 @inline
@@ -115,7 +117,7 @@ def fill_fields(tile, bias, states, low, high, start, scratch):
         for i in range(fields.shape[1]):
             fields[r, i] = bias[i]
     if start.shape[0] > 0:
-        add_product(start[low:high], tile[: start.shape[1]], fields[:n])
+        add_product(start[low:high], tile, fields)
     else:
         multiply(states, low, high, tile, fields, scratch.table)
 

@@ -16,7 +16,6 @@ from skebm._numerics import (
     exp,
     fold_sum,
     sigmoid,
-    softplus,
     sum_softplus,
 )
 from skebm._rng import BLOCK, fill_bits, uniform
@@ -113,57 +112,3 @@ def log_path(W, b, c, base, beta, v, out):
         for r in range(low, high):
             linear = mixed_field(v[r], b, base, beta, 1.0 - beta, visible_buffer)
             out[r] = linear + sum_softplus(x[r - low], c, scale, hidden_buffer)
-
-
-@kernel(writes=("out",))
-def log_pseudolikelihood(W, b, c, up, down, safe, v, out):
-    """out (n,) <- sum_i log P(v_i | rest), every conditional exactly.
-
-    log P(v_i | rest) = -log(1 + e^{F(v) - F(v with i flipped)}). With x = c + W v, q = sigmoid(-x)
-    and s = sigmoid(x), flipping i multiplies the sum over h_j by q_j + s_j e^{+-W_ji}: products of
-    positive numbers from the tables ``up`` = e^W and ``down`` = e^-W, (H, V) float64. One
-    logarithm serves ``safe`` factors; where even one would overflow (safe = 0), softplus does.
-    """
-    n = v.shape[0]
-    n_hidden, n_visible = W.shape
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        low = chunk * CHUNK
-        high = min(n, low + CHUNK)
-        x = np.empty((high - low, n_hidden), W.dtype)
-        np.dot(v[low:high], W.T, x)
-        product, change = np.empty(n_visible), np.empty(n_visible)
-        on = np.empty(n_visible)
-        for r in range(low, high):
-            for i in range(n_visible):
-                on[i] = v[r, i]
-                change[i] = (1.0 - 2.0 * on[i]) * b[i]
-                product[i] = 1.0
-            for j in range(n_hidden):
-                t = np.float64(x[r - low, j]) + np.float64(c[j])
-                if safe == 0:
-                    add_flip_changes(t, W[j], on, change)
-                    continue
-                multiply_flips(sigmoid(-t), sigmoid(t), up[j], down[j], on, product)
-                if (j + 1) % safe == 0:
-                    for i in range(n_visible):
-                        change[i] += math.log(product[i])
-                        product[i] = 1.0
-            total = 0.0
-            for i in range(n_visible):
-                total -= softplus(change[i] + math.log(product[i]))
-            out[r] = total
-
-
-@inline
-def multiply_flips(q, s, up, down, on, product):
-    """product_i *= q + s e^{+-W_i}, the sign from the state of unit i: no branch, no rounding."""
-    for i in range(product.shape[0]):
-        product[i] *= q + s * (up[i] * (1.0 - on[i]) + down[i] * on[i])
-
-
-@inline
-def add_flip_changes(t, weights, on, change):
-    """change_i += sp(t + (1 - 2 v_i) W_ji) - sp(t) for one hidden unit, weights of any size."""
-    here = softplus(t)
-    for i in range(on.shape[0]):
-        change[i] += softplus(t + (1.0 - 2.0 * on[i]) * weights[i]) - here

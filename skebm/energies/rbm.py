@@ -10,12 +10,12 @@ import numpy as np
 
 from skebm._bits import pack, row_tiles, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
-from skebm.energies import _rbm_chains, _rbm_exact, _rbm_kernels
+from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels
 from skebm.energies._base import Energy, IndependentBernoulli
 from skebm.energies._rbm_chains import sweep_flops
 
 # Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
-FLIP_FLOPS = 20.0
+FLIP_FLOPS = _rbm_flips.SINGLE_FLOPS
 
 # Time of a sweep of dense rows in that of packed states.
 DENSE_SLOWNESS = 4.0
@@ -95,21 +95,21 @@ class BernoulliRBM(Energy):
 
     def log_pseudolikelihood(self, X):
         """Sum_i log P(v_i | the others) in nats, (n,) float64; mean-field values are rounded."""
-        X = self._states(unpack(X, self.n_features, self.dtype) if _is_packed(X) else np.rint(X))
-        out = np.empty(len(X))
-        _rbm_kernels.log_pseudolikelihood(
-            *self._parameters, *self._flip_tables, X, out,
-            parallel=self._is_large(len(X), FLIP_FLOPS),
-        )  # fmt: skip
+        bits = X if _is_packed(X) else pack(np.rint(X))
+        out = np.empty(len(bits))
+        flops = _rbm_flips.flops_per_weight(self._flip_tables)
+        step = self.rows_per_call(flops)
+        for low in range(0, len(bits), step):
+            part = slice(low, low + step)
+            _rbm_flips.log_pseudolikelihood(
+                self._layers, self._flip_tables, bits[part], out[part],
+                parallel=self._is_large(len(bits), flops),
+            )  # fmt: skip
         return out
 
     @functools.cached_property
     def _flip_tables(self):
-        """e^W, e^-W, and how many of their entries may be multiplied before a logarithm is due."""
-        largest = np.abs(self.components).max(initial=0.0)
-        safe = int(min(64, 600 / max(largest, 1e-9)))
-        weights = self.components.astype(np.float64) if safe else np.empty((0, 0))
-        return np.exp(weights), np.exp(-weights), safe
+        return _rbm_flips.flips_of(self.components, self.intercept_visible)
 
     def gradient(self, X, weights):
         """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""

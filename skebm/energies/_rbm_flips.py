@@ -1,0 +1,336 @@
+"""The exact log-pseudolikelihood of a Bernoulli RBM: every unit of every row is flipped.
+
+log P(v_i | rest) = -log(1 + e^{F(v) - F(v with i flipped)}). Let x = c + W v be the fields of the
+hidden units, sigma_i = 1 - 2 v_i, a_j = tanh(x_j / 2) and tau_ji = tanh(W_ji / 2). Since
+
+    (1 + e^{x + sigma w}) / (1 + e^x) = (1 + a sigma tau) (1 + e^{sigma w}) / 2,
+
+e^{F(v) - F(v with i flipped)} is the product over j of the factors 1 + a_j sigma_i tau_ji, times
+what depends on i and v_i only. The factors, one for each row, hidden and visible unit, are all
+the work: a sign, a multiply-add and a product each. So many of them are multiplied that one
+logarithm per row and tile of visible units is enough.
+
+Factors near zero have lost digits: if |W_ji| <= w, they are 2 / (1 + e^w) at least, and their
+relative error is (1 + e^w) / 2 times that of a and tau at most. So hidden units are sorted by
+their largest weight: *single* ones are multiplied in float32, *double* ones in float64, and for
+*steep* ones log(1 + e^{x + sigma w}) is taken as it stands.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from skebm._bits import WORD, aligned_empty
+from skebm._jit import CHUNK, inline, kernel
+from skebm._numerics import exp, fold_product, fold_sum
+from skebm._simd import lanes
+from skebm.energies._rbm_chains import fill_fields, listed_states, scratch_for
+
+# Visible units and hidden units whose factors are formed in one go, and rows that go through all
+# hidden units together: their products stay in the fastest cache, the factors in registers.
+TILE, BLOCK, GROUP = 256, 8, 8
+
+# Largest weights of single units, and of double ones by the precision of the model. Factors of a
+# float32 model may lose 6 of their 24 bits, those of a float64 model 12 of 53. They do so only
+# where |x_j| is about as large as w, too; a sum of hundreds of terms that comes to |x_j| has lost
+# as much in float32. Factors of a float32 model in float64 may lose 25 bits and keep 28.
+SINGLE = 4.8
+DOUBLE = {np.dtype(np.float32): 18.0, np.dtype(np.float64): 9.0}
+
+# Products are divided by this power of two, or multiplied by it, when they leave 2^-room ...
+# 2^room. In between they change by no more than that, so that they stay within 2^-120 ... 2^120
+# and 2^-480 ... 2^480; the loss of any block of factors has room in it.
+SINGLE_ROOM, DOUBLE_ROOM = 60, 240
+
+# Steep units whose factors, between a half and two, are multiplied before a logarithm is taken.
+STEEP_RUN = 64
+
+# Odds e^level times a product are cut at this level, where 1 + odds = odds for any product.
+_CAP = (SINGLE_ROOM + DOUBLE_ROOM + STEEP_RUN + 60) * math.log(2.0)
+_LOG_2 = math.log(2.0)
+
+# Work of each kind of unit per row and weight, in the time of so many flops of a product.
+SINGLE_FLOPS, DOUBLE_FLOPS, STEEP_FLOPS = 9.0, 16.0, 210.0
+
+
+class Flips(NamedTuple):
+    """Tables of one model: how its odds change with each visible unit.
+
+    ``order`` (H,) sorts the hidden units, ``single`` + ``double`` + steep ones. ``constants``
+    (2, V) are the log-odds of a flip from 0 and from 1 but for the factors. ``single_tau`` and
+    ``double_tau`` (visible tiles, blocks, BLOCK * TILE) are the bits of tau, zero beyond the last
+    unit; products are rescaled after the blocks in ``single_ends`` and ``double_ends``.
+    ``steep_weights`` is (steep units, V). A tile is ``width`` visible units.
+    """
+
+    order: np.ndarray
+    constants: np.ndarray
+    single: int
+    single_tau: np.ndarray
+    single_ends: np.ndarray
+    double: int
+    double_tau: np.ndarray
+    double_ends: np.ndarray
+    steep_weights: np.ndarray
+    width: int
+
+
+def flips_of(W, b):
+    """The tables of an RBM with weights (H, V) and visible biases (V,)."""
+    largest = np.abs(W).max(axis=1)
+    order = np.argsort(largest, kind="stable")
+    W, largest = W[order].astype(np.float64), largest[order].astype(np.float64)
+    single = int((largest <= SINGLE).sum()) if b.dtype == np.float32 else 0
+    flat = int((largest <= DOUBLE[b.dtype]).sum())
+    tau, losses = np.tanh(0.5 * W[:flat]), np.logaddexp(0.0, largest[:flat]) / _LOG_2 - 1.0
+    constants = np.array([b, -b], dtype=np.float64)
+    constants += np.log1p(0.5 * np.expm1(W[:flat])).sum(axis=0)
+    constants[1] -= W[:flat].sum(axis=0)
+    n_tiles = -(-W.shape[1] // TILE)
+    width = 8 * -(-W.shape[1] // (8 * n_tiles))
+    return Flips(
+        order, constants,
+        single, _tiles(tau[:single], width, np.float32).view(np.int32),
+        _ends(losses[:single], SINGLE_ROOM),
+        flat - single, _tiles(tau[single:], width, np.float64).view(np.int64),
+        _ends(losses[single:], DOUBLE_ROOM),
+        W[flat:], width,
+    )  # fmt: skip
+
+
+def _tiles(tau, width, dtype):
+    n_tiles, n_blocks = -(-tau.shape[1] // width), -(-len(tau) // BLOCK)
+    tiles = aligned_empty((n_tiles, n_blocks * BLOCK, TILE), dtype)
+    tiles[:] = 0.0
+    for tile in range(n_tiles):
+        part = tau[:, tile * width : (tile + 1) * width]
+        tiles[tile, : len(part), : part.shape[1]] = part
+    return tiles.reshape(n_tiles, n_blocks, BLOCK * TILE)
+
+
+def _ends(losses, room):
+    """Ends of runs of blocks whose factors together are between 2^-room and 2^room."""
+    blocks = np.append(losses, np.zeros(-len(losses) % BLOCK)).reshape(-1, BLOCK).sum(axis=1)
+    ends, total = [], 0.0
+    for block, loss in enumerate(blocks):
+        if total + loss > room:
+            ends.append(block)
+            total = 0.0
+        total += loss
+    return np.array([*ends, len(blocks)])
+
+
+def flops_per_weight(flips):
+    """Work per row and weight, in the time of so many flops of a product."""
+    steep = len(flips.steep_weights)
+    work = flips.single * SINGLE_FLOPS + flips.double * DOUBLE_FLOPS + steep * STEEP_FLOPS
+    return work / len(flips.order)
+
+
+@kernel(writes=("out",))
+def log_pseudolikelihood(layers, flips, bits, out):
+    """out (n,) <- sum_i log P(v_i | rest) of packed states, every conditional exactly."""
+    n = bits.shape[0]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        low = np.int64(chunk) * CHUNK
+        high = min(n, low + CHUNK)
+        flip_rows(layers, flips, bits[low:high], out[low:high])
+
+
+def _multiplier(integer, real):
+    """The function below for one kind of numbers, whose bits are integers of this kind."""
+    zero, one = real(0.0), real(1.0)
+    plus, minus = integer(0), integer(np.iinfo(integer).min)
+
+    @inline
+    def multiply_factors(tau, ends, room, a, on, width, sign, product, shift):
+        """product 2^(room shift) <- products over hidden units, for one tile and a few rows.
+
+        ``tau`` (blocks, BLOCK * TILE); ``a`` (rows + 1, hidden units); ``on`` and the rest are
+        (GROUP * TILE,). Rows are taken in pairs; the sign of tau is flipped where v_i = 1.
+        """
+        n, large = a.shape[0] - 1, real(2.0**room)
+        small = one / large
+        for i in range(GROUP * TILE):
+            sign[i] = minus if on[i] else plus
+            product[i], shift[i] = one, zero
+        start, width = 0, (width + 7) // 8 * 8
+        for end in ends:
+            for block in range(start, end):
+                t, j = tau[block], block * BLOCK
+                for r in range(0, n, 2):
+                    pair = slice(r * TILE, (r + 2) * TILE)
+                    m, p, x, y = sign[pair], product[pair], a[r], a[r + 1]
+                    a0, b0 = x[j], y[j]
+                    a1, b1 = x[j + 1], y[j + 1]
+                    a2, b2 = x[j + 2], y[j + 2]
+                    a3, b3 = x[j + 3], y[j + 3]
+                    a4, b4 = x[j + 4], y[j + 4]
+                    a5, b5 = x[j + 5], y[j + 5]
+                    a6, b6 = x[j + 6], y[j + 6]
+                    a7, b7 = x[j + 7], y[j + 7]
+                    for i in range(width):
+                        m0, m1 = m[i], m[i + TILE]
+                        u = t[i]
+                        f = one + a0 * integer(u ^ m0).view(real)
+                        g = one + b0 * integer(u ^ m1).view(real)
+                        u = t[i + TILE]
+                        f *= one + a1 * integer(u ^ m0).view(real)
+                        g *= one + b1 * integer(u ^ m1).view(real)
+                        u = t[i + 2 * TILE]
+                        f *= one + a2 * integer(u ^ m0).view(real)
+                        g *= one + b2 * integer(u ^ m1).view(real)
+                        u = t[i + 3 * TILE]
+                        f *= one + a3 * integer(u ^ m0).view(real)
+                        g *= one + b3 * integer(u ^ m1).view(real)
+                        u = t[i + 4 * TILE]
+                        f *= one + a4 * integer(u ^ m0).view(real)
+                        g *= one + b4 * integer(u ^ m1).view(real)
+                        u = t[i + 5 * TILE]
+                        f *= one + a5 * integer(u ^ m0).view(real)
+                        g *= one + b5 * integer(u ^ m1).view(real)
+                        u = t[i + 6 * TILE]
+                        f *= one + a6 * integer(u ^ m0).view(real)
+                        g *= one + b6 * integer(u ^ m1).view(real)
+                        u = t[i + 7 * TILE]
+                        f *= one + a7 * integer(u ^ m0).view(real)
+                        g *= one + b7 * integer(u ^ m1).view(real)
+                        p[i] *= f
+                        p[i + TILE] *= g
+            for i in range(n * TILE):
+                p = product[i]
+                above, below = p > large, p < small
+                product[i] = p * (small if above else (large if below else one))
+                shift[i] += one if above else (-one if below else zero)
+            start = end
+
+    return multiply_factors
+
+
+multiply_single = _multiplier(np.int32, np.float32)
+multiply_double = _multiplier(np.int64, np.float64)
+
+
+@inline
+def flip_rows(layers, flips, bits, out):
+    """The same for the rows of one chunk."""
+    n, n_visible = bits.shape[0], flips.constants.shape[1]
+    flat = flips.single + flips.double
+    x = np.empty((n, flips.order.shape[0]), layers.c.dtype)
+    sort_fields(layers, flips.order, bits, x)
+    a_single = np.empty((n + 1, flips.single_tau.shape[1] * BLOCK), np.float32)
+    a_double = np.empty((n + 1, flips.double_tau.shape[1] * BLOCK), np.float64)
+    for r in range(n):
+        out[r] = 0.0
+        tanh_half(x[r, : flips.single], a_single[r])
+        tanh_half(x[r, flips.single : flat], a_double[r])
+    tanh_half(x[0, :0], a_single[n])  # a row of zeros, for the last one to be paired with
+    tanh_half(x[0, :0], a_double[n])
+    size = GROUP * TILE
+    on, level, product = np.zeros(size, np.uint8), np.empty(TILE), np.empty(TILE)
+    sign_single, sign_double = np.empty(size, np.int32), np.empty(size, np.int64)
+    single, single_shift = np.empty(size, np.float32), np.empty(size, np.float32)
+    double, double_shift = np.empty(size, np.float64), np.empty(size, np.float64)
+    for i in range(size):
+        single[i], single_shift[i], double[i], double_shift[i] = 1.0, 0.0, 1.0, 0.0
+    for tile in range(flips.single_tau.shape[0]):
+        left, right = tile * flips.width, min(n_visible, (tile + 1) * flips.width)
+        from_0, from_1 = flips.constants[0, left:right], flips.constants[1, left:right]
+        for first in range(0, n, GROUP):
+            last = min(n, first + GROUP)
+            unpack_tile(bits[first:last], left, right, on)
+            if flips.single > 0:
+                multiply_single(
+                    flips.single_tau[tile], flips.single_ends, SINGLE_ROOM,
+                    a_single[first : last + 1], on, right - left, sign_single, single, single_shift,
+                )  # fmt: skip
+            if flips.double > 0:
+                multiply_double(
+                    flips.double_tau[tile], flips.double_ends, DOUBLE_ROOM,
+                    a_double[first : last + 1], on, right - left, sign_double, double, double_shift,
+                )  # fmt: skip
+            for r in range(first, last):
+                at = (r - first) * TILE
+                for i in range(right - left):
+                    below, above = from_0[i], from_1[i]
+                    powers = SINGLE_ROOM * np.float64(single_shift[at + i])
+                    powers += DOUBLE_ROOM * double_shift[at + i]
+                    level[i] = (above if on[at + i] else below) + _LOG_2 * powers
+                    product[i] = np.float64(single[at + i]) * double[at + i]
+                for j in range(flips.steep_weights.shape[0]):
+                    weights = flips.steep_weights[j, left:right]
+                    multiply_steep(np.float64(x[r, flat + j]), weights, on[at:], level, product)
+                    if (j + 1) % STEEP_RUN == 0:
+                        for i in range(right - left):
+                            level[i] += math.log(product[i])
+                            product[i] = 1.0
+                out[r] -= sum_log_1_plus(level, product, right - left)
+
+
+@inline
+def sort_fields(layers, order, bits, x):
+    """x (n, H) <- fields of the hidden units, in that order."""
+    n, width = bits.shape[0], lanes(x)
+    states = listed_states(bits, layers.n_visible, x)
+    scratch, nowhere = scratch_for(n, x), np.empty((0, 0), x.dtype)
+    place = np.empty(order.shape[0], np.int64)
+    for j in range(order.shape[0]):
+        place[order[j]] = j
+    for t in range(layers.up.shape[0]):
+        fill_fields(layers.up[t], layers.c[t], states, 0, n, nowhere, scratch)
+        for r in range(n):
+            for j in range(min(width, layers.n_hidden - t * width)):
+                x[r, place[t * width + j]] = scratch.fields[r, j]
+
+
+@inline
+def unpack_tile(bits, left, right, on):
+    """on (GROUP * TILE,) <- whether units left ... right are on, a list of TILE for each row."""
+    for r in range(bits.shape[0]):
+        for i in range(left, right):
+            bit = (bits[r, i // WORD] >> np.uint32(i % WORD)) & np.uint32(1)
+            on[r * TILE + i - left] = bit
+
+
+@inline
+def tanh_half(x, a):
+    """a_j <- tanh(x_j / 2), zero beyond the end of x; NaN stays NaN."""
+    for j in range(x.shape[0]):
+        t = np.float64(x[j])
+        e = exp(-abs(t))
+        a[j] = math.copysign((1.0 - e) / (1.0 + e), t) + (t - t)
+    for j in range(x.shape[0], a.shape[0]):
+        a[j] = 0.0
+
+
+@inline
+def multiply_steep(x, weights, on, level, product):
+    """Odds times (1 + e^t) / (1 + e^x) for one hidden unit, t = x + sigma w; NaN stays NaN.
+
+    No exponential overflows, since log(1 + e^t) = max(t, 0) + log(1 + e^-|t|).
+    """
+    here, share = max(x, 0.0), 1.0 / (1.0 + exp(-abs(x)))
+    for i in range(weights.shape[0]):
+        w = weights[i]
+        t = x - w if on[i] else x + w
+        level[i] += (max(t, 0.0) - here) + (t - t)
+        product[i] *= share * (1.0 + exp(-abs(t)))
+
+
+@inline
+def sum_log_1_plus(level, product, n):
+    """Sum of log(1 + product e^level) over n numbers, which are overwritten; NaN stays NaN.
+
+    The powers of two are taken off all 1 + odds, so that what is left can be multiplied.
+    """
+    powers = 0
+    for i in range(n):
+        t, p = level[i], product[i]
+        bits = np.float64(1.0 + p * exp(min(t, _CAP))).view(np.int64)
+        power = (bits >> 52) - 1023
+        powers += power
+        product[i] = np.int64(bits - (power << 52)).view(np.float64)
+        level[i] = max(t - _CAP, 0.0) + (t - t) + (p - p)
+    return _LOG_2 * powers + fold_sum(level, n) + math.log(fold_product(product, n))
