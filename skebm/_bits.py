@@ -38,8 +38,10 @@ SPARSE = 0.3
 _STATE_FLOPS, _TABLE_FLOPS = 9e2, 2.5e4
 
 # Ones that are added at a time; lists are padded to a multiple with the number of a zero row.
+# Eight blocks are summed in registers, written out as many times in :func:`multiply`.
 _GROUP = 8
 
+# Sums in the tables of one word: eight groups of four bits, 16 subsets each.
 TABLE_BLOCKS = 8 * 16
 
 
@@ -53,6 +55,10 @@ class States(NamedTuple):
     bits: np.ndarray
     ones: np.ndarray
     counts: np.ndarray
+
+
+class Packed(np.ndarray):
+    """Words (n, words) uint32 of packed rows: a type, so that nobody takes them for numbers."""
 
 
 # -- in Python ---------------------------------------------------------------------------------
@@ -80,7 +86,7 @@ def pack(X, n_bits=0):
     )
     bits = np.zeros((len(packed), 4 * n_words(max(n_bits, X.shape[1]))), np.uint8)
     bits[:, : packed.shape[1]] = packed
-    return bits.view("<u4").astype(np.uint32, copy=False)
+    return bits.view("<u4").astype(np.uint32, copy=False).view(Packed)
 
 
 def unpack(bits, n, dtype):
@@ -196,21 +202,21 @@ def list_ones(states, low, high, n):
 
 
 @inline
-def multiply(states, low, high, tile, out, table):
-    """out[r] += the product of state ``low + r`` with one tile (rows, L); lists are up to date.
+def multiply(states, n_states, tile, out, table):
+    """out[r] += the product of state r with one tile (rows, L), for the first ``n_states``.
 
-    ``out`` (high - low, L); ``table`` is scratch from :func:`sums_table`.
+    The lists are up to date. ``table`` is scratch from :func:`sums_table`.
     """
     n = lanes(tile)
     source, target = tile.ravel(), out.ravel()
     dense = False
-    for r in range(low, high):
+    for r in range(n_states):
         count = states.counts[r]
         dense = dense or count < 0
         row = states.ones[r]
-        for k in range(0, count, 8):
+        for k in range(0, count, _GROUP):
             add_blocks(
-                target, (r - low) * n, source,
+                target, r * n, source,
                 (
                     row[k] * n, row[k + 1] * n, row[k + 2] * n, row[k + 3] * n,
                     row[k + 4] * n, row[k + 5] * n, row[k + 6] * n, row[k + 7] * n,
@@ -222,11 +228,11 @@ def multiply(states, low, high, tile, out, table):
         first = w * WORD * n
         for start in range(0, table.shape[0], 16 * n):
             tabulate_sums(table, start, source, first + start // 4)
-        for r in range(low, high):
+        for r in range(n_states):
             if states.counts[r] < 0:
                 x = np.int64(states.bits[r, w])
                 add_blocks(
-                    target, (r - low) * n, table,
+                    target, r * n, table,
                     (
                         (x & 15) * n, (16 + (x >> 4 & 15)) * n,
                         (32 + (x >> 8 & 15)) * n, (48 + (x >> 12 & 15)) * n,

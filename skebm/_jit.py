@@ -67,7 +67,10 @@ anywhere = register_jitable(**_OPTIONS)
 
 
 def kernel(writes):
-    """Decorate a kernel; ``writes`` names what it changes, all other arrays arrive read-only."""
+    """Decorate a kernel; ``writes`` names what it changes, all other arrays arrive read-only.
+
+    Arrays in tuples stay as they are, so that functions are compiled once for all kernels.
+    """
     return lambda function: Kernel(function, writes)
 
 
@@ -154,7 +157,7 @@ def _renamed(function, name):
 
 def _read_only(array):
     # One compiled version serves writable, read-only and memory-mapped arrays alike.
-    view = array.view()
+    view = array.view(np.ndarray)
     view.flags.writeable = False
     return view
 
@@ -203,7 +206,7 @@ def _threading_layer():
 
 def n_threads():
     """Threads that a parallel kernel will run on here and now."""
-    return numba.get_num_threads()
+    return numba.get_num_threads() if parallel_is_safe() else 1
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _fill_block_in_kernels(bits, key_0, key_1, first, chain, step, stream):
 
 @intrinsic
 def _fill_block(typing_context, bits, key_0, key_1, first, chain, step, stream):
-    """The same with a lane for each counter, which loops are turned into at random only."""
+    """The same with a lane for each counter; plain loops become vectors only sometimes."""
 
     def generate(context, builder, signature, arguments):
         lanes = ir.VectorType(ir.IntType(64), _COUNTERS)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from skebm._bits import WORD, n_words, pack, pack_ones, sum_columns, unpack
+from skebm._bits import WORD, Packed, n_words, pack, pack_ones, sum_columns, unpack
 from skebm._jit import CHUNK
 
 # Rows worked on together at the most, and the memory that they may take.
@@ -32,11 +32,14 @@ class Rows:
     def binary(cls, X, threshold):
         """Rows of ones where X, dense or CSR, is above ``threshold``."""
         if sp.issparse(X):
-            parts = X.data > threshold, X.indices, X.indptr
-            X = sp.csr_array(parts, shape=X.shape, dtype=np.uint8)
-            X.eliminate_zeros()
+            ones = X.data > threshold
+            parts = ones, X.indices, X.indptr
+            # What is taken out is taken out of a copy, never of the arrays of the caller.
+            X = sp.csr_array(parts, shape=X.shape, dtype=np.uint8, copy=not ones.all())
+            if not ones.all():
+                X.eliminate_zeros()
             return cls(X)
-        bits = np.empty((len(X), n_words(X.shape[1])), np.uint32)
+        bits = np.empty((len(X), n_words(X.shape[1])), np.uint32).view(Packed)
         for part in _parts(len(X), X.shape[1]):
             bits[part] = pack(X[part] > threshold)
         return cls(bits, X.shape[1])
@@ -53,26 +56,27 @@ class Rows:
         return Rows(self._data[chosen], self.n_features)
 
     def take(self, rows, dtype):
-        """The rows at an index array: packed words, or dense in ``dtype`` if not binary."""
+        """The rows at a slice or index array: :class:`Packed`, or dense if not binary."""
         if not self.is_binary:
             taken = self._data[rows]
             taken = taken.toarray() if sp.issparse(taken) else taken
             return np.ascontiguousarray(taken, dtype=dtype)
         if not sp.issparse(self._data):
             return self._data[rows]
-        bits = np.zeros((len(rows), n_words(self.n_features)), np.uint32)
+        rows = np.arange(len(self))[rows]
+        bits = np.zeros((len(rows), n_words(self.n_features)), np.uint32).view(Packed)
         pack_ones(self._data.indptr, self._data.indices, rows, bits, parallel=False)
         return bits
 
     def dense(self, rows, dtype):
-        """The rows at an index array, C-contiguous in ``dtype``."""
+        """The rows at a slice or index array, C-contiguous in ``dtype``."""
         taken = self.take(rows, dtype)
         return unpack(taken, self.n_features, dtype) if self.is_binary else taken
 
     def blocks(self, dtype, n_rows=_ROWS):
         """Pairs (slice, those rows as :meth:`take` gives them) that cover everything in order."""
         for part in _parts(len(self), self.n_features, n_rows):
-            yield part, self.take(np.arange(part.start, part.stop), dtype)
+            yield part, self.take(part, dtype)
 
     def column_means(self, weights):
         """Weighted means of the columns, (n_features,) float64."""

@@ -32,7 +32,7 @@ def list_all(states, n):
 def product(states, tiles, out):
     table = _bits.sums_table(tiles)
     for t in range(tiles.shape[0]):
-        _bits.multiply(states, 0, states.bits.shape[0], tiles[t], out[t], table)
+        _bits.multiply(states, states.bits.shape[0], tiles[t], out[t], table)
 
 
 # -- packing -----------------------------------------------------------------------------------

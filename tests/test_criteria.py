@@ -131,16 +131,54 @@ def test_large_updates_are_the_twin(start, dtype):
         assert np.abs(computed - expected).max() < error * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("density", [0.1, 0.6])
+@pytest.mark.parametrize("n_visible, n_hidden", [(130, 70), (64, 64), (33, 129), (784, 40)])
+def test_updates_beyond_one_word_and_tile(n_visible, n_hidden, density, dtype):
+    """Against NumPy: momentum, decay, l1 and weights, with lists and with tables."""
+    rng = np.random.default_rng(0)
+    state = random_state(n_visible, n_hidden, 21, dtype)
+    state.model.W[...] *= 0.1
+    X = (rng.random((17, n_visible)) < density).astype(dtype)
+    state.chains[:] = rng.random(state.chains.shape) < density
+    weights, before = rng.random(17) + 0.5, state.copy()
+    learn(
+        state, Contrastive(PERSISTENT, 1, True, Penalty(0.5, 0.1, 0.05)), X, weights, [0, 17], [0.2]
+    )
+    (W, b, c), velocity = parameters(before), [x.astype(float) for x in before.velocity]
+    mu, lam = before.visible_mean, before.hidden_mean.astype(float)
+    rows, chains = X.astype(float), state.chains.astype(float)
+    shares = np.concatenate([weights / 17, np.full(21, -weights.mean() / 21)])
+    v = np.vstack([rows, chains])
+    p = 1.0 / (1.0 + np.exp(-(v @ W.T + c))) - lam
+    dW = (shares[:, None] * p).T @ (v - mu)
+    dc = shares @ p - dW @ mu
+    db = shares @ v - dW.T @ lam
+    moved = 0.2 * dW - 0.2 * 0.1 * W + 0.5 * velocity[0]
+    W = W + moved
+    W = np.sign(W) * np.maximum(np.abs(W) - 0.2 * 0.05, 0.0)
+    expected = W, b + 0.2 * db + 0.5 * velocity[1], c + 0.2 * dc + 0.5 * velocity[2]
+    for computed, wanted in zip(state.model, expected):
+        assert np.abs(computed - wanted).max() < 200 * np.finfo(dtype).eps * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize("start", STARTS)
-def test_minibatches_may_share_a_call(start):
+@pytest.mark.parametrize("rows", ["packed", "dense", "mean-field"])
+def test_minibatches_may_share_a_call(start, rows):
     """Many minibatches in one kernel call are the same bits as one call for each."""
     X, weights = random_rows(40, 6)
+    packed = rows == "packed"
+    if rows == "mean-field":
+        X = np.random.default_rng(1).random(X.shape)
     bounds, rates = [0, 3, 13, 14, 30, 40], [0.1, 0.2, 0.3, 0.2, 0.1]
     criterion = Contrastive(start, 3, True, Penalty(0.5, 0.01, 0.01))
-    together = learn(random_state(6, 5, 4), criterion, X, weights, bounds, rates)
+    together = learn(random_state(6, 5, 4), criterion, X, weights, bounds, rates, packed=packed)
     apart = random_state(6, 5, 4)
     for low, high, rate in zip(bounds, bounds[1:], rates):
-        learn(apart, criterion, X[low:high], weights[low:high], [0, high - low], [rate])
+        learn(
+            apart, criterion, X[low:high], weights[low:high], [0, high - low], [rate],
+            packed=packed,
+        )  # fmt: skip
     for one, other in zip((*together.model, together.chains), (*apart.model, apart.chains)):
         assert (one == other).all()
 

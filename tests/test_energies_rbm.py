@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import reference
 
+from skebm._bits import pack
 from skebm.energies import BernoulliRBM, IndependentBernoulli
 
 KEY = np.array([2024, 11], dtype=np.uint32)
@@ -26,6 +27,48 @@ def rounding(parameters, n_terms):
     W, b, c = parameters
     size = sum(np.abs(array).sum(dtype=float) for array in (W, b, c)) + n_terms
     return 4 * np.finfo(W.dtype).eps * size
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n_visible, n_hidden", [(1, 1), (33, 65), (129, 40), (64, 64)])
+def test_packed_rows_are_the_same_rows(n_visible, n_hidden, dtype):
+    """Densities of packed rows beside those of dense ones, with lists and with tables."""
+    energy = BernoulliRBM(*random_parameters(3, n_visible, n_hidden, dtype=dtype))
+    rng = np.random.default_rng(0)
+    X = (rng.random((90, n_visible)) < rng.random((90, 1))).astype(dtype)
+    base = energy.base(rng.uniform(0.1, 0.9, n_visible))
+    eps = 100 * n_visible * np.finfo(dtype).eps
+    for method in (
+        energy.energy,
+        energy.hidden_probability,
+        lambda X: energy.log_path(X, 0.3, base),
+    ):
+        assert np.allclose(method(pack(X)), method(X), rtol=eps, atol=eps)
+    for integers in (np.uint8, np.uint32, np.int64):
+        assert (energy.energy(X.astype(integers)) == energy.energy(X)).all()
+
+
+def test_plain_python_gives_the_same_chains(run_python):
+    """Without compilation every slice is checked: nothing reads or writes beyond its array."""
+    code = """
+import numpy as np
+from skebm import CDRBM, PCDRBM, RdmRBM
+rng = np.random.default_rng(0)
+for V, H, n, dtype in [(1, 1, 1, "f4"), (33, 3, 5, "f8"), (3, 33, 2, "f4"), (65, 64, 7, "f4")]:
+    X = (rng.random((6, V)) < 0.4).astype(dtype)
+    for cls in (CDRBM, PCDRBM, RdmRBM):
+        model = cls(H, n_iter=1, batch_size=4, n_gibbs_steps=1, random_state=0).fit(X)
+        print(*model.components_.ravel()[:9].round(5), model.sample(n, n_gibbs_steps=2,
+              random_state=0).sum(), *model.free_energy(X).round(3))
+        print(round(float(model.log_partition("ais", n_chains=n, n_temperatures=3,
+              random_state=0)), 3))
+"""
+    plain, compiled = (
+        run_python(code, NUMBA_DISABLE_JIT=flag, PYTHONWARNINGS="ignore") for flag in ("1", "0")
+    )
+    numbers = [np.array(done.stdout.split(), dtype=float) for done in (plain, compiled)]
+    assert len(numbers[0]) > 100
+    assert np.allclose(*numbers, atol=2e-3)
 
 
 SIZES = [(1, 1), (5, 1), (1, 6), (4, 7), (7, 4), (20, 12)]

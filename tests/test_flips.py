@@ -50,7 +50,7 @@ def conditionals(W, b, c, v):
     losses = np.exp(np.clip(here - there + np.logaddexp(0.0, sigma * W) - np.log(2.0), 0.0, 20.0))
     fields = (np.abs(c) + np.abs(W) @ v) @ np.abs(expit(flipped) - expit(x))
     error = eps * (fields + 4 * np.where(exact, 1.0, losses).sum(axis=0))
-    error += 1e-14 * (np.abs(b) + there.sum(axis=0) + here.sum(axis=0))  # sums of alike terms
+    error += 1e-16 * len(c) * (np.abs(b) + there.sum(axis=0) + here.sum(axis=0))  # of sums
     return -np.logaddexp(0.0, change), expit(change) * error + 1e-15
 
 
@@ -158,8 +158,8 @@ def test_both_sides_of_every_bound(bound, dtype, side):
 @pytest.mark.parametrize("size", [SINGLE - 1e-3, min(DOUBLE.values()) - 1e-3, 17.99, 40.0])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_products_neither_overflow_nor_vanish(sign, size, dtype):
-    """Hundreds of factors near zero, or near two, or each of them in one half of the units."""
-    n_hidden = 4 * STEEP_RUN + 3
+    """A thousand factors near zero, or near two, or each of them in one half of the units."""
+    n_hidden = 20 * STEEP_RUN + 3
     W = np.full((n_hidden, 12), size, dtype)
     W[:, 6:] *= -1
     for c in (sign * size, 0.0, sign * 3 * size):

@@ -152,6 +152,24 @@ def test_sparse_is_never_made_dense_as_a_whole(estimator_class):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.2, 1.0]])
+def test_sparse_input_is_read_only(estimator_class, values):
+    """What is below the threshold is dropped from a copy; memory maps are read-only."""
+    X = sp.random(60, 20, density=0.3, format="csr", random_state=0)
+    X.data[:] = np.resize(values, X.nnz)
+    for array in (X.data, X.indices, X.indptr):
+        array.setflags(write=False)
+    before = X.toarray()
+    model = estimator_class(3, n_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X)
+    model.transform(X)
+    assert (X.toarray() == before).all() and X.nnz == len(X.data)
+    dense = estimator_class(3, n_iter=1, random_state=0, binarize=0.5).fit(1.0 * (before > 0.5))
+    np.testing.assert_array_equal(model.components_, dense.components_)
+
+
 def test_codings_of_the_same_data_agree(estimator_class, bits):
     def fit(X):
         return estimator_class(4, n_iter=2, random_state=0).fit(X)

@@ -1,7 +1,8 @@
 """The kernel behind the contrastive criteria: whole minibatch updates of an RBM.
 
 One update works through the units, not the rows: every pass is parallel over tiles of units, so
-that each thread keeps its part of the weights at hand whatever the size of the minibatch. The
+that each thread keeps its part of the weights at hand whatever the size of the minibatch; more
+threads than tiles find no work. The
 chains and then the data lie in one *stack* of packed states. The chains take their Gibbs steps
 (negative phase); then each tile of hidden units makes w_r (p_r - lambda), p = P(h = 1 | v), of
 both phases at once, and one product with the transposed stack is its gradient, which steps at
@@ -46,10 +47,14 @@ FROM_DATA, PERSISTENT, RANDOM = 0, 1, 2
 OFFSET_RATE = 0.01
 
 ROWS = 64  # states whose lists one thread writes at a time
+VISIBLE_ROWS = 256  # weights of a tile that step together, while they are near
 
 
 class Phase(NamedTuple):
-    """How the negative phase starts and runs; how the gradient is centred."""
+    """How the negative phase starts and runs, and whether the gradient is centred.
+
+    ``n_chains`` counts persistent and random chains; those from the data are as many as its rows.
+    """
 
     start: int
     n_chains: int
@@ -85,8 +90,8 @@ class Minibatches(NamedTuple):
 class Gradient(NamedTuple):
     """Scratch for the gradient of the weights, tile by tile.
 
-    ``activation`` (hidden tiles, rows + 1, L), ``weights`` like the weights from below, ``share``
-    (hidden tiles, rows).
+    ``activation`` (hidden tiles, 32 * words of rows + 1, L), ``weights`` (workers,
+    VISIBLE_ROWS, L), ``share`` (hidden tiles, rows).
     """
 
     activation: np.ndarray
@@ -166,7 +171,7 @@ def train(
                 step_tile(
                     model, velocity, offsets, tile, weights, n_chains, values, scale,
                     batches.rates[t], penalty, phase.center, stack, columns, gradient,
-                    scratch.table[worker],
+                    scratch.table[worker], np.int64(worker),
                 )  # fmt: skip
         total = move_weights(weights, gradient.share)
         for word in prange(words):
@@ -202,6 +207,8 @@ def load_rows(batches, t, n_chains, from_data, bits):
     """Write a minibatch below the chains, and over them where they start from it."""
     low = batches.bounds[t]
     for r in range(batches.bounds[t + 1] - low):
+        if batches.values.shape[0] > 0:
+            bits[n_chains + r] = 0  # these rows' part of the gradient comes from their values
         for w in range(batches.bits.shape[1]):
             bits[n_chains + r, w] = batches.bits[low + r, w]
             if from_data:
@@ -215,25 +222,25 @@ def draw_units(
     """One worker's tiles of a layer of all chains, given ``source`` or, if not empty, ``start``."""
     own = scratch_of(scratch, worker)
     for tile in range(worker, weights.shape[0], scratch.fields.shape[0]):
-        fill_fields(weights[tile], bias[tile], source, 0, n_chains, start, own)
-        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, bits, 0)
+        fill_fields(weights[tile], bias[tile], source, n_chains, start, own)
+        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, bits)
 
 
 @inline
 def step_tile(
     model, velocity, offsets, tile, weights, n_chains, values, scale, rate, penalty, center,
-    stack, columns, work, table,
+    stack, columns, work, table, worker,
 ):  # fmt: skip
     """Gradient and step of one tile of hidden units."""
     up, c, mean = model.up[tile], model.c[tile], offsets.hidden[tile]
-    activation, gradient = work.activation[tile], work.weights[tile]
+    activation, gradient = work.activation[tile], work.weights[worker]
     n_rows, n_visible = weights.shape[0], model.n_visible
     n_units = min(lanes(up), model.n_hidden - tile * lanes(up))
     n_binary = n_rows if values.shape[0] == 0 else n_chains
     for r in range(n_rows):
         for j in range(lanes(up)):
             activation[r, j] = c[j]
-    multiply(stack, 0, n_binary, up, activation, table)
+    multiply(stack, n_binary, up, activation, table)
     if n_binary < n_rows:
         add_product(values, up, activation[n_binary:n_rows])
     activate(activation, weights, mean, n_units, work.share[tile])
@@ -245,13 +252,23 @@ def step_tile(
         for j in range(lanes(up)):
             positive[j] += activation[r, j]
     difference = (positive + negative).astype(up.dtype)
-    for i in range(n_visible):
-        for j in range(lanes(up)):
-            gradient[i, j] = -offsets.visible[i] * difference[j]
-    multiply(columns, 0, n_visible, activation[: padded(n_rows) + 1], gradient, table)
-    if n_binary < n_rows:
-        add_product(values.T, activation[n_binary:n_rows], gradient)
-    correction = step_rows(up, velocity.up[tile], gradient, offsets.visible, rate, penalty)
+    correction = np.zeros(lanes(up))
+    for first in range(0, n_visible, VISIBLE_ROWS):
+        last = min(n_visible, first + VISIBLE_ROWS)
+        means = offsets.visible[first:last]
+        for i in range(last - first):
+            for j in range(lanes(up)):
+                gradient[i, j] = -means[i] * difference[j]
+        part = States(
+            columns.bits[first:last], columns.ones[first:last], columns.counts[first:last]
+        )
+        multiply(part, last - first, activation[: padded(n_rows) + 1], gradient, table)
+        if n_binary < n_rows:
+            add_product(values[:, first:last].T, activation[n_binary:n_rows], gradient)
+        step_rows(
+            up[first:last], velocity.up[tile, first:last], gradient, means, correction, rate,
+            penalty,
+        )  # fmt: skip
     for j in range(n_units):
         move = up.dtype.type(positive[j] + negative[j] - correction[j])
         move += up.dtype.type(penalty.momentum) * velocity.c[tile, j]
@@ -283,18 +300,22 @@ def activate(activation, weights, mean, n_units, share):
 
 
 @inline
-def step_rows(up, velocity, gradient, visible_mean, rate, penalty):
-    """Step of the weights of one tile; returns the product of the step with ``visible_mean``."""
-    correction = np.zeros(lanes(up), up.dtype)
+def step_rows(up, velocity, gradient, visible_mean, correction, rate, penalty):
+    """Step of some rows of a tile; ``correction`` (L,) += their product with ``visible_mean``."""
     weights, steps, n = up.ravel(), gradient.ravel(), lanes(up)
+    part = np.zeros(n, up.dtype)
     plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
-    for i in range(visible_mean.shape[0]):
-        add_scaled(correction, 0, visible_mean[i], steps, i * n)
+    n_rows = up.shape[0]
+    for i in range(n_rows):
+        add_scaled(part, 0, visible_mean[i], steps, i * n)
+        if i % WORD == WORD - 1 or i == n_rows - 1:
+            for j in range(n):
+                correction[j] += part[j]
+                part[j] = 0
         if plain:
             add_blocks(weights, i * n, steps, (i * n,))
         else:
             step_weights(up[i], velocity[i], gradient[i], rate, penalty)
-    return correction
 
 
 @inline

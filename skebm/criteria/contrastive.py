@@ -20,6 +20,7 @@ import numpy as np
 
 from skebm._bits import (
     WORD,
+    Packed,
     aligned_empty,
     empty_states,
     from_tiles,
@@ -35,6 +36,7 @@ from skebm._rng import derive_key, host_generator
 from skebm._simd import lanes
 from skebm.criteria._contrastive_kernel import (
     FROM_DATA,
+    VISIBLE_ROWS,
     Gradient,
     Minibatches,
     Motion,
@@ -52,6 +54,10 @@ _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 
 # Work of an update besides its products, and for each weight, counted like them.
 _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
+
+# The same for each value of rows that are not binary and tile of hidden units, and the memory of
+# such rows in one kernel call.
+_VALUE_FLOPS, _BYTES_PER_CALL = 1.5e3, 4e6
 
 
 class Arrays(NamedTuple):
@@ -166,7 +172,8 @@ class Contrastive:
         and has become the state, which is complete at every moment: it may be kept, copied or
         given up.
         """
-        run = _Run(self, state, int(np.diff(bounds).max()))
+        largest, packed = int(np.diff(bounds).max()), isinstance(take(0, 0), Packed)
+        run = _Run(self, state, largest, packed=packed)
         for first in range(0, len(rates), run.updates_per_call):
             edges = bounds[first : first + run.updates_per_call + 1]
             rows = take(edges[0], edges[-1])
@@ -182,7 +189,7 @@ class Contrastive:
 class _Run:
     """A state in the form that the kernel works on, and the kernel's scratch."""
 
-    def __init__(self, criterion, state, largest):
+    def __init__(self, criterion, state, largest, *, packed):
         W, b, c = state.model
         n_hidden, n_visible = W.shape
         self.penalty = criterion.penalty
@@ -199,6 +206,20 @@ class _Run:
             center[0].astype(W.dtype), row_tiles(center[1]), row_tiles(base.astype(W.dtype))
         )
         n_rows = n_chains + largest
+        flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
+        flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
+        flops += product_flops(n_visible, n_rows, n_hidden, W.dtype)
+        flops += criterion.n_gibbs_steps * sweep_flops(n_chains, *W.shape, W.dtype)
+        most = np.inf
+        if not packed:
+            flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)
+            most = _BYTES_PER_CALL / (largest * W[0].nbytes)
+        self.parallel = flops > PARALLEL_FLOPS
+        self.updates_per_call = max(1, int(min(FLOPS_PER_CALL / flops, most)))
+
+        n_workers = min(n_threads(), max(len(self.model.up), len(self.model.down)))
+        n_workers = n_workers if self.parallel else 1
+        self.scratch = shared_scratch(n_workers, n_chains, W)
         self.stack = empty_states(n_rows, n_visible, W)
         self.hidden = empty_states(n_chains, n_hidden, W)
         self.columns = empty_states(self.model.down.shape[0] * lanes(W), n_rows, W)
@@ -206,28 +227,23 @@ class _Run:
             activation=aligned_empty(
                 (len(self.model.up), WORD * n_words(n_rows) + 1, lanes(W)), W.dtype
             ),
-            weights=aligned_empty(self.model.up.shape, W.dtype),
+            weights=aligned_empty((n_workers, VISIBLE_ROWS, lanes(W)), W.dtype),
             share=np.empty((len(self.model.up), n_rows)),
         )
         if not from_data:
             self.stack.bits[:n_chains] = pack(state.chains, self.model.b.size)
-        # Without momentum the motion is the gradient, and nobody asks for it later.
-        moving = to_tiles(state.velocity.W.T) if self.penalty.momentum else self.gradient.weights
+        # Without momentum nobody touches the motion, which then takes no memory.
+        moving = np.zeros(self.model.up.shape, W.dtype)
+        if self.penalty.momentum:
+            moving = to_tiles(state.velocity.W.T)
         self.velocity = Motion(moving, row_tiles(state.velocity.b), row_tiles(state.velocity.c))
-        flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
-        flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
-        flops += product_flops(n_visible, n_rows, n_hidden, W.dtype)
-        flops += criterion.n_gibbs_steps * sweep_flops(n_chains, *W.shape, W.dtype)
-        self.parallel = flops > PARALLEL_FLOPS
-        self.scratch = shared_scratch(n_threads() if self.parallel else 1, n_chains, W)
-        self.updates_per_call = max(1, int(FLOPS_PER_CALL / flops))
 
     def train(self, rows, weights, bounds, rates):
         """One kernel call."""
-        packed = rows.dtype == np.uint32
+        packed = isinstance(rows, Packed)
         nothing = np.empty((0, self.model.n_visible), self.model.b.dtype)
         batches = Minibatches(
-            rows if packed else np.empty((0, 0), np.uint32),
+            np.asarray(rows) if packed else np.empty((0, 0), np.uint32),
             nothing if packed else rows, weights, bounds, rates,
         )  # fmt: skip
         self.step += train(
@@ -254,6 +270,8 @@ class _Run:
         }
         if self.phase.center:
             changed["hidden_mean"] = natural(self.offsets.hidden, shape[0])
+        still = np.zeros(shape, W.dtype), *map(np.zeros_like, changed["model"][1:])
+        changed["velocity"] = Arrays(*still)
         if self.penalty.momentum:
             moved = from_tiles(self.velocity.up, shape[::-1]).T
             changed["velocity"] = Arrays(

@@ -109,21 +109,20 @@ def add_product(left, tile, out):
 
 
 @inline
-def fill_fields(tile, bias, states, low, high, start, scratch):
+def fill_fields(tile, bias, states, n, start, scratch):
     """fields_r <- bias + the product of state r, or of row r of ``start`` if there are any."""
     fields = scratch.fields
-    n = high - low
     for r in range(n):
         for i in range(fields.shape[1]):
             fields[r, i] = bias[i]
     if start.shape[0] > 0:
-        add_product(start[low:high], tile, fields)
+        add_product(start, tile, fields)
     else:
-        multiply(states, low, high, tile, fields, scratch.table)
+        multiply(states, n, tile, fields, scratch.table)
 
 
 @inline
-def draw_tile(n, scratch, key, first_chain, step, stream, tile, n_units, bits, first_row):
+def draw_tile(n, scratch, key, first_chain, step, stream, tile, n_units, bits):
     """Draw Bernoulli(sigmoid(fields)) for ``n`` chains into the words of one tile of ``bits``.
 
     u < sigmoid(t) is asked as u (1 + e^-t) - 1 < 0, which needs no division.
@@ -138,11 +137,11 @@ def draw_tile(n, scratch, key, first_chain, step, stream, tile, n_units, bits, f
         for i in range(width):
             t = fields[r, i]
             fields[r, i] = uniform(scratch.random[r, first + i], t) * (one + exp(-t)) - one
-    write_words(n, fields, tile, n_units, bits, first_row)
+    write_words(n, fields, tile, n_units, bits)
 
 
 @inline
-def write_words(n, outcome, tile, n_units, bits, first_row):
+def write_words(n, outcome, tile, n_units, bits):
     """Bits of one tile <- whether ``outcome`` (n, L) is negative, zero beyond the last unit."""
     width = lanes(outcome)
     numbers = outcome.ravel()
@@ -150,7 +149,7 @@ def write_words(n, outcome, tile, n_units, bits, first_row):
         unit = tile * width + w * WORD
         valid = np.uint32((np.int64(1) << max(0, min(WORD, n_units - unit))) - 1)
         for r in range(n):
-            bits[first_row + r, unit // WORD] = signs(numbers, r * width + w * WORD) & valid
+            bits[r, unit // WORD] = signs(numbers, r * width + w * WORD) & valid
 
 
 @inline
@@ -176,14 +175,14 @@ def sweep_chains(
         list_ones(visible, 0, n, n_visible)
         begin = start if s == step else start[:0]
         for t in range(up.shape[0]):
-            fill_fields(up[t], c[t], visible, 0, n, begin, scratch)
+            fill_fields(up[t], c[t], visible, n, begin, scratch)
             temper(n, scratch, beta, no_base)
-            draw_tile(n, scratch, key, first_chain, s, HIDDEN, t, n_hidden, hidden.bits, 0)
+            draw_tile(n, scratch, key, first_chain, s, HIDDEN, t, n_hidden, hidden.bits)
         list_ones(hidden, 0, n, n_hidden)
         for t in range(down.shape[0]):
-            fill_fields(down[t], b[t], hidden, 0, n, start[:0], scratch)
+            fill_fields(down[t], b[t], hidden, n, start[:0], scratch)
             temper(n, scratch, beta, base[t])
-            draw_tile(n, scratch, key, first_chain, s, VISIBLE, t, n_visible, visible.bits, 0)
+            draw_tile(n, scratch, key, first_chain, s, VISIBLE, t, n_visible, visible.bits)
 
 
 @inline
@@ -267,18 +266,16 @@ def anneal_chains(
         rise = betas[k] - betas[k - 1]
         add_linear(visible, b, base, rise, -rise, log_weights)
         for t in range(up.shape[0]):
-            fill_fields(up[t], c[t], visible, 0, n, nowhere, scratch)
+            fill_fields(up[t], c[t], visible, n, nowhere, scratch)
             weigh_and_draw_tile(
                 scratch, betas[k - 1], betas[k], key, first_chain, step + k, t, n_hidden,
                 hidden.bits, buffer, log_weights,
             )  # fmt: skip
         list_ones(hidden, 0, n, n_hidden)
         for t in range(down.shape[0]):
-            fill_fields(down[t], b[t], hidden, 0, n, nowhere, scratch)
+            fill_fields(down[t], b[t], hidden, n, nowhere, scratch)
             temper(n, scratch, beta, base[t])
-            draw_tile(
-                n, scratch, key, first_chain, step + k, VISIBLE, t, n_visible, visible.bits, 0
-            )
+            draw_tile(n, scratch, key, first_chain, step + k, VISIBLE, t, n_visible, visible.bits)
 
 
 @inline
@@ -322,14 +319,14 @@ def weigh_and_draw_tile(
             x = fields[r, i]
             t, s = hot * x, cold * x
             e = exp(-abs(t))
-            buffer[0, i] = np.float64((t + abs(t)) - (s + abs(s)))
+            buffer[0, i] = max(np.float64(x), 0.0)
             buffer[1, i] = np.float64(one + e)
             buffer[2, i] = np.float64(one + exp(-abs(s)))
             odds = one if t > zero else e
             fields[r, i] = uniform(scratch.random[r, first + i], t) * (one + e) - odds
         above, below = fold_product(buffer[1], n), fold_product(buffer[2], n)
-        log_weights[r] += 0.5 * fold_sum(buffer[0], n) + math.log(above / below)
-    write_words(log_weights.shape[0], fields, tile, n_units, bits, 0)
+        log_weights[r] += (now - before) * fold_sum(buffer[0], n) + math.log(above / below)
+    write_words(log_weights.shape[0], fields, tile, n_units, bits)
 
 
 @kernel(writes=("out",))
@@ -343,7 +340,7 @@ def packed_hidden_probability(layers, bits, out):
         states = listed_states(bits[low:high], layers.n_visible, out)
         scratch, nowhere = scratch_for(chunk, out), np.empty((0, 0), out.dtype)
         for t in range(layers.up.shape[0]):
-            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, nowhere, scratch)
+            fill_fields(layers.up[t], layers.c[t], states, high - low, nowhere, scratch)
             for r in range(high - low):
                 for j in range(min(width, layers.n_hidden - t * width)):
                     out[low + r, t * width + j] = sigmoid(scratch.fields[r, j])
@@ -365,6 +362,6 @@ def packed_log_path(layers, base, beta, bits, out):
         add_linear(states, layers.b, base, beta, 1.0 - beta, out[low:high])
         for t in range(layers.up.shape[0]):
             n_units = min(width, layers.n_hidden - t * width)
-            fill_fields(layers.up[t], layers.c[t], states, 0, high - low, nowhere, scratch)
+            fill_fields(layers.up[t], layers.c[t], states, high - low, nowhere, scratch)
             for r in range(high - low):
                 out[low + r] += sum_softplus(scratch.fields[r, :n_units], no_shift, scale, buffer)

@@ -39,17 +39,16 @@ TILE, BLOCK, GROUP = 256, 8, 8
 SINGLE = 4.8
 DOUBLE = {np.dtype(np.float32): 18.0, np.dtype(np.float64): 9.0}
 
-# Products are divided by this power of two, or multiplied by it, when they leave 2^-room ...
-# 2^room. In between they change by no more than that, so that they stay within 2^-120 ... 2^120
-# and 2^-480 ... 2^480; the loss of any block of factors has room in it.
-SINGLE_ROOM, DOUBLE_ROOM = 60, 240
+# Powers of two that a product from 1 ... 2 may change by before its own power is taken off: less
+# than overflows or loses digits, and no less than any block of factors needs.
+SINGLE_ROOM, DOUBLE_ROOM = 120, 960
 
 # Steep units whose factors, between a half and two, are multiplied before a logarithm is taken.
 STEEP_RUN = 64
 
 # Odds e^level times a product are cut at this level, where 1 + odds = odds for any product.
-_CAP = (SINGLE_ROOM + DOUBLE_ROOM + STEEP_RUN + 60) * math.log(2.0)
 _LOG_2 = math.log(2.0)
+_CAP = (STEEP_RUN + 60) * _LOG_2
 
 # Work of each kind of unit per row and weight, in the time of so many flops of a product.
 SINGLE_FLOPS, DOUBLE_FLOPS, STEEP_FLOPS = 9.0, 16.0, 210.0
@@ -61,7 +60,7 @@ class Flips(NamedTuple):
     ``order`` (H,) sorts the hidden units, ``single`` + ``double`` + steep ones. ``constants``
     (2, V) are the log-odds of a flip from 0 and from 1 but for the factors. ``single_tau`` and
     ``double_tau`` (visible tiles, blocks, BLOCK * TILE) are the bits of tau, zero beyond the last
-    unit; products are rescaled after the blocks in ``single_ends`` and ``double_ends``.
+    unit; powers are taken off products after the blocks in ``single_ends`` and ``double_ends``.
     ``steep_weights`` is (steep units, V). A tile is ``width`` visible units.
     """
 
@@ -141,22 +140,20 @@ def log_pseudolikelihood(layers, flips, bits, out):
 
 def _multiplier(integer, real):
     """The function below for one kind of numbers, whose bits are integers of this kind."""
-    zero, one = real(0.0), real(1.0)
-    plus, minus = integer(0), integer(np.iinfo(integer).min)
+    one, plus, minus = real(1.0), integer(0), integer(np.iinfo(integer).min)
+    digits, bias = integer(np.finfo(real).nmant), integer(np.finfo(real).maxexp - 1)
 
     @inline
-    def multiply_factors(tau, ends, room, a, on, width, sign, product, shift):
-        """product 2^(room shift) <- products over hidden units, for one tile and a few rows.
+    def multiply_factors(tau, ends, a, on, width, sign, product, power):
+        """product 2^power <- products over hidden units, for one tile and a few rows.
 
         ``tau`` (blocks, BLOCK * TILE); ``a`` (rows + 1, hidden units); ``on`` and the rest are
         (GROUP * TILE,). Rows are taken in pairs; the sign of tau is flipped where v_i = 1.
         """
-        n, large = a.shape[0] - 1, real(2.0**room)
-        small = one / large
+        n, start, width = a.shape[0] - 1, 0, (width + 7) // 8 * 8
         for i in range(GROUP * TILE):
             sign[i] = minus if on[i] else plus
-            product[i], shift[i] = one, zero
-        start, width = 0, (width + 7) // 8 * 8
+            product[i], power[i] = one, plus
         for end in ends:
             for block in range(start, end):
                 t, j = tau[block], block * BLOCK
@@ -200,10 +197,10 @@ def _multiplier(integer, real):
                         p[i] *= f
                         p[i + TILE] *= g
             for i in range(n * TILE):
-                p = product[i]
-                above, below = p > large, p < small
-                product[i] = p * (small if above else (large if below else one))
-                shift[i] += one if above else (-one if below else zero)
+                bits = real(product[i]).view(integer)
+                own = (bits >> digits) - bias
+                product[i] = integer(bits - (own << digits)).view(real)
+                power[i] += own
             start = end
 
     return multiply_factors
@@ -224,6 +221,8 @@ def flip_rows(layers, flips, bits, out):
     a_double = np.empty((n + 1, flips.double_tau.shape[1] * BLOCK), np.float64)
     for r in range(n):
         out[r] = 0.0
+        for j in range(x.shape[1]):
+            out[r] += np.float64(x[r, j] - x[r, j])  # NaN stays NaN
         tanh_half(x[r, : flips.single], a_single[r])
         tanh_half(x[r, flips.single : flat], a_double[r])
     tanh_half(x[0, :0], a_single[n])  # a row of zeros, for the last one to be paired with
@@ -231,10 +230,10 @@ def flip_rows(layers, flips, bits, out):
     size = GROUP * TILE
     on, level, product = np.zeros(size, np.uint8), np.empty(TILE), np.empty(TILE)
     sign_single, sign_double = np.empty(size, np.int32), np.empty(size, np.int64)
-    single, single_shift = np.empty(size, np.float32), np.empty(size, np.float32)
-    double, double_shift = np.empty(size, np.float64), np.empty(size, np.float64)
+    single, single_power = np.empty(size, np.float32), np.empty(size, np.int32)
+    double, double_power = np.empty(size, np.float64), np.empty(size, np.int64)
     for i in range(size):
-        single[i], single_shift[i], double[i], double_shift[i] = 1.0, 0.0, 1.0, 0.0
+        single[i], single_power[i], double[i], double_power[i] = 1.0, 0, 1.0, 0
     for tile in range(flips.single_tau.shape[0]):
         left, right = tile * flips.width, min(n_visible, (tile + 1) * flips.width)
         from_0, from_1 = flips.constants[0, left:right], flips.constants[1, left:right]
@@ -243,21 +242,20 @@ def flip_rows(layers, flips, bits, out):
             unpack_tile(bits[first:last], left, right, on)
             if flips.single > 0:
                 multiply_single(
-                    flips.single_tau[tile], flips.single_ends, SINGLE_ROOM,
-                    a_single[first : last + 1], on, right - left, sign_single, single, single_shift,
+                    flips.single_tau[tile], flips.single_ends, a_single[first : last + 1], on,
+                    right - left, sign_single, single, single_power,
                 )  # fmt: skip
             if flips.double > 0:
                 multiply_double(
-                    flips.double_tau[tile], flips.double_ends, DOUBLE_ROOM,
-                    a_double[first : last + 1], on, right - left, sign_double, double, double_shift,
+                    flips.double_tau[tile], flips.double_ends, a_double[first : last + 1], on,
+                    right - left, sign_double, double, double_power,
                 )  # fmt: skip
             for r in range(first, last):
                 at = (r - first) * TILE
                 for i in range(right - left):
                     below, above = from_0[i], from_1[i]
-                    powers = SINGLE_ROOM * np.float64(single_shift[at + i])
-                    powers += DOUBLE_ROOM * double_shift[at + i]
-                    level[i] = (above if on[at + i] else below) + _LOG_2 * powers
+                    power = _LOG_2 * (single_power[at + i] + double_power[at + i])
+                    level[i] = (above if on[at + i] else below) + power
                     product[i] = np.float64(single[at + i]) * double[at + i]
                 for j in range(flips.steep_weights.shape[0]):
                     weights = flips.steep_weights[j, left:right]
@@ -279,7 +277,7 @@ def sort_fields(layers, order, bits, x):
     for j in range(order.shape[0]):
         place[order[j]] = j
     for t in range(layers.up.shape[0]):
-        fill_fields(layers.up[t], layers.c[t], states, 0, n, nowhere, scratch)
+        fill_fields(layers.up[t], layers.c[t], states, n, nowhere, scratch)
         for r in range(n):
             for j in range(min(width, layers.n_hidden - t * width)):
                 x[r, place[t * width + j]] = scratch.fields[r, j]
@@ -296,18 +294,18 @@ def unpack_tile(bits, left, right, on):
 
 @inline
 def tanh_half(x, a):
-    """a_j <- tanh(x_j / 2), zero beyond the end of x; NaN stays NaN."""
+    """a_j <- tanh(x_j / 2), zero beyond the end of x."""
     for j in range(x.shape[0]):
         t = np.float64(x[j])
         e = exp(-abs(t))
-        a[j] = math.copysign((1.0 - e) / (1.0 + e), t) + (t - t)
+        a[j] = math.copysign((1.0 - e) / (1.0 + e), t)
     for j in range(x.shape[0], a.shape[0]):
         a[j] = 0.0
 
 
 @inline
 def multiply_steep(x, weights, on, level, product):
-    """Odds times (1 + e^t) / (1 + e^x) for one hidden unit, t = x + sigma w; NaN stays NaN.
+    """Odds times (1 + e^t) / (1 + e^x) for one hidden unit, t = x + sigma w.
 
     No exponential overflows, since log(1 + e^t) = max(t, 0) + log(1 + e^-|t|).
     """
@@ -315,7 +313,7 @@ def multiply_steep(x, weights, on, level, product):
     for i in range(weights.shape[0]):
         w = weights[i]
         t = x - w if on[i] else x + w
-        level[i] += (max(t, 0.0) - here) + (t - t)
+        level[i] += max(t, 0.0) - here
         product[i] *= share * (1.0 + exp(-abs(t)))
 
 
@@ -332,5 +330,5 @@ def sum_log_1_plus(level, product, n):
         power = (bits >> 52) - 1023
         powers += power
         product[i] = np.int64(bits - (power << 52)).view(np.float64)
-        level[i] = max(t - _CAP, 0.0) + (t - t) + (p - p)
+        level[i] = max(t - _CAP, 0.0) + (t - t)
     return _LOG_2 * powers + fold_sum(level, n) + math.log(fold_product(product, n))

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from skebm._bits import pack, row_tiles, unpack
+from skebm._bits import Packed, pack, row_tiles, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels
 from skebm.energies._base import Energy, IndependentBernoulli
@@ -24,8 +24,8 @@ DENSE_SLOWNESS = 4.0
 class BernoulliRBM(Energy):
     """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
 
-    Rows X may also be given packed, as the words of :func:`skebm._bits.pack`, where they are not
-    changed: the densities and conditionals of binary rows are quicker that way.
+    ``energy``, ``log_path``, ``hidden_probability`` and ``log_pseudolikelihood`` also take rows
+    as :func:`skebm._bits.pack` makes them, which is quicker.
 
     Parameters
     ----------
@@ -153,23 +153,25 @@ class BernoulliRBM(Energy):
         return total / n_sweeps
 
     def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
-        betas = np.asarray(betas, dtype=np.float64)
+        """Weigh and move binary chains along ``betas``, in place; adds to ``log_weights``."""
+        betas, weights = np.asarray(betas, dtype=np.float64), log_weights.copy()
         tiles, bits = self._base_tiles(base), self._packed(X)
         for part, done, count in self._calls(len(betas) - 1, len(X)):
             _rbm_chains.anneal(
                 self._layers, tiles, betas[done : done + count + 1], key,
-                first_chain + part.start, step + done, bits[part], log_weights[part],
+                first_chain + part.start, step + done, bits[part], weights[part],
                 parallel=self._is_large(len(X)),
             )  # fmt: skip
         X[:] = unpack(bits, X.shape[1], X.dtype)
-        log_weights += (betas[-1] - betas[0]) * self._base_log_partition(self._field(base))
+        rise = betas[-1] - betas[0]
+        log_weights[:] = weights + rise * self._base_log_partition(self._field(base))
 
     @functools.cached_property
     def _layers(self):
         return _rbm_chains.layers_of(*self._parameters)
 
     def _packed(self, X):
-        return pack(X, self._layers.b.size)
+        return np.asarray(pack(X, self._layers.b.size))
 
     def _base_tiles(self, base):
         return row_tiles(self._field(base))
@@ -231,4 +233,4 @@ class BernoulliRBM(Energy):
 
 
 def _is_packed(X):
-    return getattr(X, "dtype", None) == np.uint32
+    return isinstance(X, Packed)
