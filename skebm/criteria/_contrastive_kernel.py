@@ -167,7 +167,8 @@ def train(
                 first = (np.int64(task) - words) * ROWS
                 list_ones(stack, first, min(n_rows, first + ROWS), n_visible)
         for worker in prange(n_workers):
-            for tile in range(np.int64(worker), model.up.shape[0], n_workers):
+            low = np.int64(worker) * model.up.shape[0] // n_workers
+            for tile in range(low, (np.int64(worker) + 1) * model.up.shape[0] // n_workers):
                 step_tile(
                     model, velocity, offsets, tile, weights, n_chains, values, scale,
                     batches.rates[t], penalty, phase.center, stack, columns, gradient,
@@ -220,10 +221,17 @@ def draw_units(
     weights, bias, source, start, n_chains, key, step, stream, n_units, bits, worker, scratch
 ):
     """One worker's tiles of a layer of all chains, given ``source`` or, if not empty, ``start``."""
-    own = scratch_of(scratch, worker)
-    for tile in range(worker, weights.shape[0], scratch.fields.shape[0]):
+    own, n_workers = scratch_of(scratch, worker), scratch.fields.shape[0]
+    n_tiles = weights.shape[0]
+    low, high = worker * n_tiles // n_workers, (worker + 1) * n_tiles // n_workers
+    for tile in range(low, high):
         fill_fields(weights[tile], bias[tile], source, n_chains, start, own)
-        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, bits)
+        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, own.words)
+    # The words of a state share cache lines with those of other workers: written once, at the end.
+    first, last = low * lanes(weights) // WORD, high * lanes(weights) // WORD
+    for r in range(n_chains):
+        for w in range(first, last):
+            bits[r, w] = own.words[r, w]
 
 
 @inline

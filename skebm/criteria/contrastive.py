@@ -219,7 +219,8 @@ class _Run:
 
         n_workers = min(n_threads(), max(len(self.model.up), len(self.model.down)))
         n_workers = n_workers if self.parallel else 1
-        self.scratch = shared_scratch(n_workers, n_chains, W)
+        words = max(self.model.b.size, self.model.c.size) // WORD
+        self.scratch = shared_scratch(n_workers, n_chains, words, W)
         self.stack = empty_states(n_rows, n_visible, W)
         self.hidden = empty_states(n_chains, n_hidden, W)
         self.columns = empty_states(self.model.down.shape[0] * lanes(W), n_rows, W)

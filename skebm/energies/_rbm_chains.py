@@ -69,11 +69,16 @@ def sweep_flops(n_chains, n_hidden, n_visible, dtype):
 
 
 class Scratch(NamedTuple):
-    """What one thread works in: fields (n, L), a table of sums, random bits (n, BLOCK)."""
+    """What one thread works in.
+
+    ``fields`` (n, L), a ``table`` of sums, ``random`` bits (n, BLOCK), and the ``words`` that it
+    draws where several threads work on the same chains.
+    """
 
     fields: np.ndarray
     table: np.ndarray
     random: np.ndarray
+    words: np.ndarray
 
 
 @inline
@@ -81,20 +86,25 @@ def scratch_for(n, like):
     """Scratch for ``n`` chains in the dtype of ``like``."""
     width = lanes(like)
     fields = aligned(n * width, like).reshape((n, width))
-    return Scratch(fields, sums_table(like), np.empty((n, BLOCK), np.uint32))
+    no_words = np.empty((0, 0), np.uint32)
+    return Scratch(fields, sums_table(like), np.empty((n, BLOCK), np.uint32), no_words)
 
 
-def shared_scratch(n_workers, n, like):
+def shared_scratch(n_workers, n, n_words, like):
     """The same for some threads, with a first axis that tells them apart; made in Python."""
     shapes = (n, lanes(like)), (TABLE_BLOCKS * lanes(like),)
     arrays = [aligned_empty((n_workers, *shape), like.dtype) for shape in shapes]
-    return Scratch(*arrays, np.empty((n_workers, n, BLOCK), np.uint32))
+    shapes = (n_workers, n, BLOCK), (n_workers, n, n_words)
+    return Scratch(*arrays, *(np.empty(shape, np.uint32) for shape in shapes))
 
 
 @inline
 def scratch_of(scratch, worker):
     """One thread's part of shared scratch."""
-    return Scratch(scratch.fields[worker], scratch.table[worker], scratch.random[worker])
+    return Scratch(
+        scratch.fields[worker], scratch.table[worker], scratch.random[worker],
+        scratch.words[worker],
+    )  # fmt: skip
 
 
 @inline
