@@ -61,10 +61,13 @@ def binary(n_rows, n_features, dtype=np.uint8):
         (2_000_000, 4, {"n_components": 2, "n_iter": 3}),  # many short updates in an epoch
         (5_000, 784, {"n_components": 500, "batch_size": 512, "n_iter": FOREVER}),  # long updates
         (60, 12, {"n_components": 4, "n_iter": FOREVER, "n_gibbs_steps": 5_000}),  # long chains
+        (5_000, 784, {"n_components": 500, "batch_size": 128, "n_iter": FOREVER, "binarize": None}),
     ],
 )
 def test_fit(estimator_class, n_rows, n_features, params):
     X = binary(n_rows, n_features, np.float32 if n_features > 100 else np.uint8)
+    if "binarize" in params:
+        X = 0.9 * X  # probabilities, which are multiplied one by one
     model = estimator_class(random_state=0, **params)
     # Compiles what will be interrupted, in the twin that work of this size takes.
     estimator_class(random_state=0, **{**params, "n_iter": 1}).fit(X[:1000])
