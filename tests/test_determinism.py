@@ -37,6 +37,8 @@ def results(dtype, **params):
             yield from model.history_.values()
     yield model.transform(X)
     yield model.score_samples(X)
+    yield model.free_energy(X[:50])
+    yield model.transform(X[:50])
     yield model.log_pseudolikelihood(X)
     yield model.sample(700, n_gibbs_steps=3, random_state=0)
     yield model.conditional_sample(hole, n_gibbs_steps=2, random_state=0)
