@@ -79,8 +79,9 @@ class LearnsByMinibatches(CallbackSupportMixin):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data; see ``binarize`` for what values mean. CSR stays sparse but for the
-            minibatches being worked on. float32 gives a float32 model, anything else float64.
+            Training data; see ``binarize`` for what values mean. CSR stays sparse but for
+            the minibatches being worked on, which are packed to bits. float32 gives a float32
+            model, anything else float64.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None

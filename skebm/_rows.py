@@ -63,7 +63,8 @@ class Rows:
             return np.ascontiguousarray(taken, dtype=dtype)
         if not sp.issparse(self._data):
             return self._data[rows]
-        rows = np.arange(len(self))[rows]
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
         bits = np.zeros((len(rows), n_words(self.n_features)), np.uint32).view(Packed)
         pack_ones(self._data.indptr, self._data.indices, rows, bits, parallel=False)
         return bits

@@ -2,11 +2,11 @@
 
 One update works through the units, not the rows: every pass is parallel over tiles of units, so
 that each thread keeps its part of the weights at hand whatever the size of the minibatch; more
-threads than tiles find no work. The
-chains and then the data lie in one *stack* of packed states. The chains take their Gibbs steps
-(negative phase); then each tile of hidden units makes w_r (p_r - lambda), p = P(h = 1 | v), of
-both phases at once, and one product with the transposed stack is its gradient, which steps at
-once. Products with packed states need no multiplications, see :mod:`skebm._bits`.
+threads than tiles find no work. The chains and then the data lie in one *stack* of packed states.
+The chains take their Gibbs steps (negative phase); then each tile of hidden units makes
+w_r (p_r - lambda), p = P(h = 1 | v), of both phases at once, and one product with the transposed
+stack is its gradient, which steps at once. Products with packed states need no multiplications,
+see :mod:`skebm._bits`.
 
 Centring (Melchior, Fischer, Wiskott 2016, JMLR 17(99), sections 2 and 3): with offsets mu, lambda
 the gradient of W is the difference of <(v - mu)(p - lambda)'> between data and model, and

@@ -33,7 +33,6 @@ from skebm._simd import add_scaled, lanes, signs
 
 HIDDEN, VISIBLE, START = 0, 1, 2  # streams of random numbers
 
-
 # Work of drawing one tile of one chain, and of a chain itself, counted like products.
 _DRAW_FLOPS, _CHAIN_FLOPS = 6e3, 2e3
 
