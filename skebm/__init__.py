@@ -13,10 +13,10 @@ p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this hou
 An estimator picks one of each and is thin: ``rbm.py`` holds what users type, ``_rbm_fit.py`` how
 RBMs learn, ``_rbm.py`` what is asked of them once fitted, ``_base.py`` what all estimators share.
 The cellar serves everybody: ``_jit.py`` (compilation, caching, threads), ``_rng.py`` (random
-numbers), ``_numerics.py`` (stable functions), ``_simd.py`` (vector instructions), ``_bits.py``
-(packed binary states and their products), ``_rows.py`` (data), ``_validation.py`` (checks),
-``_warn.py``, ``_callbacks.py``. ``datasets.py`` makes data with a known truth; ``__main__.py`` and
-``_picture.py`` are the command ``python -m skebm``.
+numbers), ``_numerics.py`` (stable functions), ``_simd.py`` and ``_words.py``
+(vector instructions), ``_bits.py`` (packed binary states and their products), ``_rows.py`` (data),
+``_validation.py`` (checks), ``_warn.py``, ``_callbacks.py``. ``datasets.py`` makes data with a
+known truth; ``__main__.py`` and ``_picture.py`` are the command ``python -m skebm``.
 Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_base``, estimators.
 """
 

@@ -18,15 +18,8 @@ import numpy as np
 from numba import prange
 
 from skebm._jit import anywhere, inline, kernel
-from skebm._simd import (
-    ALIGNMENT,
-    add_blocks,
-    add_masked,
-    count_ones,
-    first_one,
-    lanes,
-    tabulate_sums,
-)
+from skebm._simd import ALIGNMENT, add_blocks, lanes, tabulate_sums
+from skebm._words import add_masked, count_ones, write_ones
 
 WORD = 32
 
@@ -152,7 +145,7 @@ def sum_columns(bits, weights, out):
 def empty_states(n_states, n, like):
     """States of ``n`` bits that are zero, with words for whole tiles in the dtype of ``like``."""
     words = (n + lanes(like) - 1) // lanes(like) * (lanes(like) // WORD)
-    capacity = (int(SPARSE * n) // _GROUP + 1) * _GROUP
+    capacity = (int(SPARSE * n) // _GROUP + 2) * _GROUP  # write_ones needs some to spare
     return States(
         np.zeros((n_states, words), np.uint32),
         np.empty((n_states, capacity), np.int32),
@@ -190,11 +183,7 @@ def list_ones(states, low, high, n):
         row = states.ones[r]
         k = 0
         for w in range(words):
-            word = states.bits[r, w]
-            while word != 0:
-                row[k] = w * WORD + first_one(word)
-                word &= word - np.uint32(1)
-                k += 1
+            k += write_ones(row, k, states.bits[r, w], w * WORD)
         while k % _GROUP:
             row[k] = zero_row
             k += 1

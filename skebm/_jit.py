@@ -93,7 +93,7 @@ class Kernel:
             for argument, written in zip(arguments, self._writes, strict=True)
         ]
         kind = "parallel" if parallel and parallel_is_safe() else "serial"
-        with _single_threaded_blas:
+        with single_threaded_blas:
             return self._run(kind, arguments)
 
     def compiled(self):
@@ -284,4 +284,4 @@ def _blas_setters():
     ]
 
 
-_single_threaded_blas = _SingleThreadedBLAS()
+single_threaded_blas = _SingleThreadedBLAS()

@@ -1,4 +1,4 @@
-"""Instructions that plain loops do not turn into: sums of blocks of numbers, and bits.
+"""Instructions that plain loops do not turn into: sums of blocks of numbers.
 
 A block is 256 bytes, 64 float32 or 32 float64: four registers of the widest kind in use today,
 and a whole number of narrower ones. The code is LLVM's portable one, in a fixed order, so that
@@ -30,10 +30,12 @@ def _lanes_in_kernels(array):
 
 
 def add_blocks(out, start, source, offsets):
-    """out[start + l] += source[offsets[0] + l] + source[offsets[1] + l] ..., one by one."""
-    block = out[start : start + lanes(out)]
-    for offset in offsets:
-        block += source[offset : offset + len(block)]
+    """out[start + l] += source[offsets[0] + l] + source[offsets[1] + l] ..., summed beforehand."""
+    n = lanes(out)
+    total = source[offsets[0] : offsets[0] + n]
+    for offset in offsets[1:]:
+        total = total + source[offset : offset + n]
+    out[start : start + n] += total
 
 
 def add_scaled(out, start, value, source, offset):
@@ -64,13 +66,6 @@ def square_side(array):
     return lanes(array) // 4
 
 
-def add_masked(out, start, value, word):
-    """out[start + l] += value for every bit l that is set in ``word``, of 32."""
-    for bit in range(32):
-        if (int(word) >> bit) & 1:
-            out[start + bit] += value
-
-
 def tabulate_sums(table, start, source, offset):
     """Block s of ``table`` <- the sum of those of four blocks of ``source`` that s has bits for."""
     n = lanes(table)
@@ -81,21 +76,6 @@ def tabulate_sums(table, start, source, offset):
         for bit in range(4):
             if (subset >> bit) & 1:
                 block += four[bit]
-
-
-def signs(x, start):
-    """A word whose bit l, of 32, is whether x[start + l] < 0."""
-    return np.packbits(x[start : start + 32] < 0, bitorder="little").view("<u4")[0]
-
-
-def count_ones(word):
-    """Number of bits that are set in 32."""
-    return int(word).bit_count()
-
-
-def first_one(word):
-    """Number of the lowest bit that is set in ``word``, which is not zero."""
-    return (int(word) & -int(word)).bit_length() - 1
 
 
 @overload(add_blocks)
@@ -126,32 +106,12 @@ def _square_side_in_kernels(array):
     return lambda array: side
 
 
-@overload(add_masked)
-def _add_masked_in_kernels(out, start, value, word):
-    return lambda out, start, value, word: _add_masked(out, start, value, word)
-
-
 @overload(tabulate_sums)
 def _tabulate_sums_in_kernels(table, start, source, offset):
     return lambda table, start, source, offset: _tabulate_sums(table, start, source, offset)
 
 
-@overload(signs)
-def _signs_in_kernels(x, start):
-    return lambda x, start: _signs(x, start)
-
-
-@overload(count_ones)
-def _count_ones_in_kernels(word):
-    return lambda word: np.int64(_count_ones(word))
-
-
-@overload(first_one)
-def _first_one_in_kernels(word):
-    return lambda word: np.int64(_first_one(word))
-
-
-class _Vectors:
+class Vectors:
     """The elements of a flat array, to be loaded and stored many at a time."""
 
     def __init__(self, context, builder, array_type, array, count):
@@ -194,12 +154,12 @@ def _add_blocks(typing_context, out, start, source, offsets):
 
     def generate(context, builder, signature, arguments):
         count = _count(out)
-        target = _Vectors(context, builder, out, arguments[0], count)
-        blocks = _Vectors(context, builder, source, arguments[2], count)
-        total = target.load(arguments[1])
-        for k in range(len(offsets)):
+        target = Vectors(context, builder, out, arguments[0], count)
+        blocks = Vectors(context, builder, source, arguments[2], count)
+        total = blocks.load(builder.extract_value(arguments[3], 0))
+        for k in range(1, len(offsets)):
             total = builder.fadd(total, blocks.load(builder.extract_value(arguments[3], k)))
-        target.store(total, arguments[1])
+        target.store(builder.fadd(target.load(arguments[1]), total), arguments[1])
         return context.get_dummy_value()
 
     return signature, generate
@@ -210,8 +170,8 @@ def _add_scaled(typing_context, out, start, value, source, offset):
     signature = types.void(out, types.int64, out.dtype, source, types.int64)
 
     def generate(context, builder, signature, arguments):
-        target = _Vectors(context, builder, out, arguments[0], _count(out))
-        block = _Vectors(context, builder, source, arguments[3], _count(out)).load(arguments[4])
+        target = Vectors(context, builder, out, arguments[0], _count(out))
+        block = Vectors(context, builder, source, arguments[3], _count(out)).load(arguments[4])
         added = builder.fmul(splat(builder, arguments[2], target.type), block)
         target.store(builder.fadd(target.load(arguments[1]), added), arguments[1])
         return context.get_dummy_value()
@@ -227,7 +187,7 @@ def _dot_blocks(typing_context, x, start, y, offset):
         count = _count(x)
         wide = ir.VectorType(ir.DoubleType(), count)
         factors = [
-            _Vectors(context, builder, kind, array, count).load(first)
+            Vectors(context, builder, kind, array, count).load(first)
             for kind, array, first in ((x, *arguments[:2]), (y, *arguments[2:]))
         ]
         if x.dtype.bitwidth < 64:
@@ -256,8 +216,8 @@ def _transpose_square(typing_context, source, start, stride, target, offset, ste
 
     def generate(context, builder, signature, arguments):
         side = _count(source) // 4
-        rows = _Vectors(context, builder, source, arguments[0], side)
-        columns = _Vectors(context, builder, target, arguments[3], side)
+        rows = Vectors(context, builder, source, arguments[0], side)
+        columns = Vectors(context, builder, target, arguments[3], side)
         at = lambda k, first, step: builder.add(  # noqa: E731
             first, builder.mul(step, ir.Constant(ir.IntType(64), k))
         )
@@ -288,29 +248,13 @@ def _interleave(builder, pair, first, distance):
 
 
 @intrinsic
-def _add_masked(typing_context, out, start, value, word):
-    signature = types.void(out, types.int64, out.dtype, types.uint32)
-
-    def generate(context, builder, signature, arguments):
-        target = _Vectors(context, builder, out, arguments[0], 32)
-        nothing = ir.Constant(target.type, None)
-        values = splat(builder, arguments[2], target.type)
-        mask = builder.bitcast(arguments[3], ir.VectorType(ir.IntType(1), 32))
-        added = builder.select(mask, values, nothing)
-        target.store(builder.fadd(target.load(arguments[1]), added), arguments[1])
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@intrinsic
 def _tabulate_sums(typing_context, table, start, source, offset):
     signature = types.void(table, types.int64, source, types.int64)
 
     def generate(context, builder, signature, arguments):
         count = _count(table)
-        target = _Vectors(context, builder, table, arguments[0], count)
-        blocks = _Vectors(context, builder, source, arguments[2], count)
+        target = Vectors(context, builder, table, arguments[0], count)
+        blocks = Vectors(context, builder, source, arguments[2], count)
         step = lambda first, k: builder.add(first, ir.Constant(ir.IntType(64), k * count))  # noqa: E731
         sums = [ir.Constant(target.type, None)]
         for bit in range(4):
@@ -321,30 +265,3 @@ def _tabulate_sums(typing_context, table, start, source, offset):
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@intrinsic
-def _signs(typing_context, x, start):
-    def generate(context, builder, signature, arguments):
-        numbers = _Vectors(context, builder, x, arguments[0], 32)
-        zero = ir.Constant(numbers.type, None)
-        negative = builder.fcmp_ordered("<", numbers.load(arguments[1]), zero)
-        return builder.bitcast(negative, ir.IntType(32))
-
-    return types.uint32(x, types.int64), generate
-
-
-@intrinsic
-def _count_ones(typing_context, word):
-    def generate(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return types.uint32(types.uint32), generate
-
-
-@intrinsic
-def _first_one(typing_context, word):
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint32(types.uint32), generate

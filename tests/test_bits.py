@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skebm import _bits, _simd
+from skebm import _bits, _simd, _words
 from skebm._jit import inline
 from skebm._rows import Rows
 
@@ -149,7 +149,8 @@ def test_instructions_are_their_twins(dtype):
     calls = {
         _simd.add_blocks: (3, numbers, (0, 5, 2 * width)),
         _simd.add_scaled: (1, dtype(-0.5), numbers, 7),
-        _simd.add_masked: (4, dtype(3), np.uint32(0x80000005)),
+        _words.add_masked: (4, dtype(3), np.uint32(0x80000005)),
+        _words.add_selected: (4, numbers.astype(np.float32), 7, np.uint32(0x80000005)),
         _simd.tabulate_sums: (2, numbers, 9),
     }
     for function, arguments in calls.items():
@@ -167,16 +168,20 @@ def test_instructions_are_their_twins(dtype):
     square = numbers[3 : 3 + side * width].reshape(side, width)[:, :side]
     assert (plain[5 : 5 + 2 * side * side].reshape(side, 2 * side)[:, :side] == square.T).all()
     special = np.tile(np.array([0.0, -0.0, -1.0, 2.0, np.inf, -np.inf, np.nan, -1e-30], dtype), 5)
-    word = compile_call(_simd.signs)(special, 3)
-    assert word == _simd.signs(special, 3) == sum(1 << i for i in range(32) if special[3 + i] < 0)
+    word = compile_call(_words.signs)(special, 3)
+    assert word == _words.signs(special, 3) == sum(1 << i for i in range(32) if special[3 + i] < 0)
 
 
 @pytest.mark.parametrize("word", [1, 2, 0x80000000, 0xFFFFFFFF, 0x00F0A000])
 def test_bits_of_a_word(word):
-    for function in (_simd.count_ones, _simd.first_one):
-        assert compile_call(function)(np.uint32(word)) == function(word)
-    assert _simd.count_ones(word) == bin(word).count("1")
-    assert _simd.first_one(word) == bin(word)[::-1].index("1")
+    ones = [bit for bit, digit in enumerate(bin(word)[:1:-1]) if digit == "1"]
+    for count_ones in (_words.count_ones, compile_call(_words.count_ones)):
+        assert count_ones(np.uint32(word)) == len(ones)
+    for write_ones in (_words.write_ones, compile_call(_words.write_ones)):
+        numbers = np.full(50, -1, np.int32)
+        assert write_ones(numbers, 3, np.uint32(word), 64) == len(ones)
+        assert (numbers[3 : 3 + len(ones)] == 64 + np.array(ones)).all()
+        assert (numbers[:3] == -1).all() and (numbers[3 + len(ones) + 8 :] == -1).all()
 
 
 def compile_call(function):

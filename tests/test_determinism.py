@@ -143,6 +143,22 @@ def test_threads_do_not_matter_around_the_chunk_size(monkeypatch, n_rows):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("start", [CDRBM, PCDRBM, RdmRBM])
+def test_workers_may_share_a_tile(monkeypatch, start):
+    """Four tiles of visible and two of hidden units, among more workers than threads."""
+    X = (np.random.default_rng(0).random((65, 200)) < 0.4).astype(np.float32)
+
+    def arrays():
+        return start(70, batch_size=13, n_iter=1, random_state=0).fit(X)._parameters()
+
+    serial = arrays()
+    monkeypatch.setattr(criteria.contrastive, "PARALLEL_FLOPS", 0.0)
+    for n_workers in (2, 3, 4):
+        monkeypatch.setattr(criteria.contrastive, "n_threads", lambda n=n_workers: n)
+        for one, other in zip(arrays(), serial):
+            np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 @pytest.mark.parametrize("n_threads", [1, 2])
 def test_threading_layers_agree(run_python, layer, n_threads):

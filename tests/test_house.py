@@ -20,8 +20,8 @@ TREES = {name: ast.parse((ROOT / name).read_text()) for name in SOURCES}
 CELLAR, ENERGIES, SAMPLERS, TOOLS, BASE, ESTIMATORS, TOP = range(7)
 LAYERS = {
     **dict.fromkeys(
-        ["_version", "_jit", "_simd", "_bits", "_rng", "_rows", "_numerics", "_validation",
-         "_callbacks", "_warn"], CELLAR
+        ["_version", "_jit", "_simd", "_words", "_bits", "_rng", "_rows", "_numerics",
+         "_validation", "_callbacks", "_warn"], CELLAR
     ),
     "energies": ENERGIES,
     "samplers": SAMPLERS,
@@ -90,7 +90,7 @@ def test_numba_is_met_in_few_places():
     vectors = allowed | {"numba.extending.intrinsic", "numba.core.cgutils"}
     for name in SOURCES:
         found = {module for module in imported(TREES[name]) if part(module) == "numba"}
-        if name in ("_simd.py", "_rng.py"):
+        if name in ("_simd.py", "_words.py", "_rng.py"):
             assert found <= vectors
         elif name == "_numerics.py":
             assert found <= allowed

@@ -202,9 +202,9 @@ def test_threads_of_blas_are_given_back(fitted, bits):
         with threadpool_limits(limit, user_api="blas"):
             before = blas_threads()
             assert set(before) == {limit}
-            with _jit._single_threaded_blas:
+            with _jit.single_threaded_blas:
                 assert set(blas_threads()) == {1}
-                with _jit._single_threaded_blas:
+                with _jit.single_threaded_blas:
                     pass
                 assert set(blas_threads()) == {1}
             fitted.transform(bits)

@@ -20,16 +20,9 @@ from numba import prange
 
 from skebm._bits import WORD, States, list_ones, multiply, transpose_word
 from skebm._jit import inline, kernel
-from skebm._numerics import sigmoid
-from skebm._simd import (
-    add_blocks,
-    add_masked,
-    add_scaled,
-    dot_blocks,
-    lanes,
-    square_side,
-    transpose_square,
-)
+from skebm._numerics import fold_sum, sigmoid
+from skebm._simd import add_scaled, dot_blocks, lanes, square_side, transpose_square
+from skebm._words import add_masked, add_selected
 from skebm.criteria._sgd import step_weights
 from skebm.energies._rbm_chains import (
     HIDDEN,
@@ -63,14 +56,16 @@ class Phase(NamedTuple):
 
 
 class Offsets(NamedTuple):
-    """Centre of the visible (V,) and of the hidden units (hidden tiles, L).
+    """Centre of the visible (visible tiles * L,) and of the hidden units (hidden tiles, L).
 
-    ``base`` (visible tiles, L) is the field of the units that random chains start from.
+    ``base`` (visible tiles, L) is the field of the units that random chains start from,
+    ``square`` is mu.mu of the visible ones.
     """
 
     visible: np.ndarray
     hidden: np.ndarray
     base: np.ndarray
+    square: float
 
 
 class Minibatches(NamedTuple):
@@ -129,7 +124,7 @@ def train(
         values = batches.values[batches.bounds[t] : batches.bounds[t + 1]]
         n_chains = batches.bounds[t + 1] - batches.bounds[t] if from_data else phase.n_chains
         weights, scale = weigh_rows(batches, t, n_chains, from_data, model.b)
-        n_rows = weights.shape[0]
+        n_rows, along = weights.shape[0], np.empty(weights.shape[0])
         load_rows(batches, t, n_chains, from_data, stack.bits)
         if phase.start == RANDOM:
             hidden.bits[:] = 0
@@ -165,12 +160,14 @@ def train(
                 list_ones(columns, first, min(n_visible, first + WORD), n_rows)
             else:
                 first = (np.int64(task) - words) * ROWS
-                list_ones(stack, first, min(n_rows, first + ROWS), n_visible)
+                last = min(n_rows, first + ROWS)
+                list_ones(stack, first, last, n_visible)
+                project(stack.bits, values, offsets.visible, first, last, along)
         for worker in prange(n_workers):
             low = np.int64(worker) * model.up.shape[0] // n_workers
             for tile in range(low, (np.int64(worker) + 1) * model.up.shape[0] // n_workers):
                 step_tile(
-                    model, velocity, offsets, tile, weights, n_chains, values, scale,
+                    model, velocity, offsets, tile, weights, along, n_chains, values, scale,
                     batches.rates[t], penalty, phase.center, stack, columns, gradient,
                     scratch.table[worker], np.int64(worker),
                 )  # fmt: skip
@@ -220,68 +217,95 @@ def load_rows(batches, t, n_chains, from_data, bits):
 def draw_units(
     weights, bias, source, start, n_chains, key, step, stream, n_units, bits, worker, scratch
 ):
-    """One worker's tiles of a layer of all chains, given ``source`` or, if not empty, ``start``."""
+    """One worker's share of a layer, given ``source`` or, if not empty, ``start``.
+
+    The cells (tile, chain) are dealt out evenly, so that threads share a tile where they must.
+    """
     own, n_workers = scratch_of(scratch, worker), scratch.fields.shape[0]
-    n_tiles = weights.shape[0]
-    low, high = worker * n_tiles // n_workers, (worker + 1) * n_tiles // n_workers
-    for tile in range(low, high):
-        fill_fields(weights[tile], bias[tile], source, n_chains, start, own)
-        draw_tile(n_chains, own, key, 0, step, stream, tile, n_units, own.words)
+    n_cells = weights.shape[0] * n_chains
+    begin, end = worker * n_cells // n_workers, (worker + 1) * n_cells // n_workers
+    cell = begin
+    while cell < end:
+        tile, low = cell // n_chains, cell % n_chains
+        high = min(n_chains, low + end - cell)
+        rows = States(source.bits[low:high], source.ones[low:high], source.counts[low:high])
+        fill_fields(weights[tile], bias[tile], rows, high - low, start[low:high], own)
+        draw_tile(high - low, own, key, low, step, stream, tile, n_units, own.words[low:high])
+        cell += high - low
     # The words of a state share cache lines with those of other workers: written once, at the end.
-    first, last = low * lanes(weights) // WORD, high * lanes(weights) // WORD
     for r in range(n_chains):
-        for w in range(first, last):
+        first, last = (begin - r + n_chains - 1) // n_chains, (end - r + n_chains - 1) // n_chains
+        for w in range(first * lanes(weights) // WORD, last * lanes(weights) // WORD):
             bits[r, w] = own.words[r, w]
 
 
 @inline
+def project(bits, values, center, low, high, along):
+    """along_r <- mu.v_r for rows ``low:high`` of the stack, mu the visible offsets."""
+    n_binary = along.shape[0] - values.shape[0]
+    sums = np.empty(4 * WORD)  # four that need not wait for each other
+    for r in range(low, high):
+        sums[:] = 0.0
+        for w in range(center.shape[0] // WORD if r < n_binary else 0):
+            add_selected(sums, w % 4 * WORD, center, w * WORD, bits[r, w])
+        along[r] = fold_sum(sums, 4 * WORD)
+        for i in range(values.shape[1] if r >= n_binary else 0):
+            along[r] += np.float64(values[r - n_binary, i]) * np.float64(center[i])
+
+
+@inline
 def step_tile(
-    model, velocity, offsets, tile, weights, n_chains, values, scale, rate, penalty, center,
+    model, velocity, offsets, tile, weights, along, n_chains, values, scale, rate, penalty, center,
     stack, columns, work, table, worker,
 ):  # fmt: skip
-    """Gradient and step of one tile of hidden units."""
+    """Gradient and step of one tile of hidden units.
+
+    c takes the sum over rows of w_r (p_r - lambda) (1 - mu.(v_r - mu)): - W-gradient mu is in it.
+    """
     up, c, mean = model.up[tile], model.c[tile], offsets.hidden[tile]
-    activation, gradient = work.activation[tile], work.weights[worker]
+    activation, n = work.activation[tile], lanes(model.up)
     n_rows, n_visible = weights.shape[0], model.n_visible
-    n_units = min(lanes(up), model.n_hidden - tile * lanes(up))
-    n_binary = n_rows if values.shape[0] == 0 else n_chains
+    n_binary, n_units = n_rows - values.shape[0], min(n, model.n_hidden - tile * n)
     for r in range(n_rows):
-        for j in range(lanes(up)):
+        for j in range(n):
             activation[r, j] = c[j]
     multiply(stack, n_binary, up, activation, table)
     if n_binary < n_rows:
         add_product(values, up, activation[n_binary:n_rows])
     activate(activation, weights, mean, n_units, work.share[tile])
-    negative, positive = np.zeros(lanes(up)), np.zeros(lanes(up))
-    for r in range(n_chains):
-        for j in range(lanes(up)):
-            negative[j] += activation[r, j]
+    total, positive, move = np.zeros(n), np.zeros(n), np.zeros(n)
+    for r in range(n_rows):
+        for j in range(n):
+            total[j] += activation[r, j]
+            move[j] += (1.0 + offsets.square - along[r]) * activation[r, j]
     for r in range(n_chains, n_rows):
-        for j in range(lanes(up)):
+        for j in range(n):
             positive[j] += activation[r, j]
-    difference = (positive + negative).astype(up.dtype)
-    correction = np.zeros(lanes(up))
+    difference = total.astype(up.dtype)
+    plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
     for first in range(0, n_visible, VISIBLE_ROWS):
         last = min(n_visible, first + VISIBLE_ROWS)
-        means = offsets.visible[first:last]
-        for i in range(last - first):
-            for j in range(lanes(up)):
-                gradient[i, j] = -means[i] * difference[j]
+        # A plain step needs no gradient of its own: the weights themselves take it up.
+        gradient = up[first:last] if plain else work.weights[worker, : last - first]
+        steps = gradient.ravel()
+        if not plain:
+            steps[:] = 0
+        if center:
+            for i in range(first, last):
+                add_scaled(steps, (i - first) * n, -offsets.visible[i], difference, 0)
         part = States(
             columns.bits[first:last], columns.ones[first:last], columns.counts[first:last]
         )
         multiply(part, last - first, activation[: padded(n_rows) + 1], gradient, table)
         if n_binary < n_rows:
             add_product(values[:, first:last].T, activation[n_binary:n_rows], gradient)
-        step_rows(
-            up[first:last], velocity.up[tile, first:last], gradient, means, correction, rate,
-            penalty,
-        )  # fmt: skip
+        if not plain:
+            for i in range(first, last):
+                step_weights(up[i], velocity.up[tile, i], gradient[i - first], rate, penalty)
     for j in range(n_units):
-        move = up.dtype.type(positive[j] + negative[j] - correction[j])
-        move += up.dtype.type(penalty.momentum) * velocity.c[tile, j]
-        velocity.c[tile, j] = move
-        c[j] += move
+        step = up.dtype.type(move[j]) + up.dtype.type(penalty.momentum) * velocity.c[tile, j]
+        velocity.c[tile, j] = step
+        c[j] += step
         if center and scale > 0.0:
             mean[j] += up.dtype.type(OFFSET_RATE * positive[j] / scale)
     store_transposed(up, tile, model.down)
@@ -305,25 +329,6 @@ def activate(activation, weights, mean, n_units, share):
     for r in range(n_rows):
         share[r] = dot_blocks(mean, 0, numbers, r * lanes(activation))
     activation[n_rows : padded(n_rows) + 1] = 0
-
-
-@inline
-def step_rows(up, velocity, gradient, visible_mean, correction, rate, penalty):
-    """Step of some rows of a tile; ``correction`` (L,) += their product with ``visible_mean``."""
-    weights, steps, n = up.ravel(), gradient.ravel(), lanes(up)
-    part = np.zeros(n, up.dtype)
-    plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
-    n_rows = up.shape[0]
-    for i in range(n_rows):
-        add_scaled(part, 0, visible_mean[i], steps, i * n)
-        if i % WORD == WORD - 1 or i == n_rows - 1:
-            for j in range(n):
-                correction[j] += part[j]
-                part[j] = 0
-        if plain:
-            add_blocks(weights, i * n, steps, (i * n,))
-        else:
-            step_weights(up[i], velocity[i], gradient[i], rate, penalty)
 
 
 @inline

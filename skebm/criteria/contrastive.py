@@ -55,7 +55,10 @@ _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 # Work of an update besides its products, and for each weight, counted like them.
 _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 
-# The same for each value of rows that are not binary and tile of hidden units, and the memory of
+# Work of one kernel call, longer than elsewhere: what is done between them is done by one thread.
+_FLOPS_PER_CALL = 3 * FLOPS_PER_CALL
+
+# Work for each value of rows that are not binary and tile of hidden units, and the memory of
 # such rows in one kernel call.
 _VALUE_FLOPS, _BYTES_PER_CALL = 1.5e3, 4e6
 
@@ -202,9 +205,11 @@ class _Run:
         center = state.visible_mean, state.hidden_mean
         if not criterion.center:
             center = [np.zeros_like(means) for means in center]
+        visible = row_tiles(center[0].astype(W.dtype)).ravel()
         self.offsets = Offsets(
-            center[0].astype(W.dtype), row_tiles(center[1]), row_tiles(base.astype(W.dtype))
-        )
+            visible, row_tiles(center[1]), row_tiles(base.astype(W.dtype)),
+            float(np.square(visible, dtype=np.float64).sum()),
+        )  # fmt: skip
         n_rows = n_chains + largest
         flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
         flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
@@ -215,7 +220,7 @@ class _Run:
             flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)
             most = _BYTES_PER_CALL / (largest * W[0].nbytes)
         self.parallel = flops > PARALLEL_FLOPS
-        self.updates_per_call = max(1, int(min(FLOPS_PER_CALL / flops, most)))
+        self.updates_per_call = max(1, int(min(_FLOPS_PER_CALL / flops, most)))
 
         n_workers = min(n_threads(), max(len(self.model.up), len(self.model.down)))
         n_workers = n_workers if self.parallel else 1

@@ -29,7 +29,8 @@ from skebm._bits import (
 from skebm._jit import inline, kernel
 from skebm._numerics import PRODUCT, exp, fold_product, fold_sum, sigmoid, sum_softplus
 from skebm._rng import BLOCK, fill_bits, uniform
-from skebm._simd import add_scaled, lanes, signs
+from skebm._simd import add_scaled, lanes
+from skebm._words import signs
 
 HIDDEN, VISIBLE, START = 0, 1, 2  # streams of random numbers
 

@@ -22,11 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from skebm._bits import WORD, aligned_empty
+from skebm._bits import WORD, States, aligned, aligned_empty, multiply, sums_table
 from skebm._jit import CHUNK, inline, kernel
 from skebm._numerics import exp, fold_product, fold_sum
 from skebm._simd import lanes
-from skebm.energies._rbm_chains import fill_fields, listed_states, scratch_for
 
 # Visible units and hidden units whose factors are formed in one go, and rows that go through all
 # hidden units together: their products stay in the fastest cache, the factors in registers.
@@ -80,32 +79,38 @@ def flips_of(W, b):
     """The tables of an RBM with weights (H, V) and visible biases (V,)."""
     largest = np.abs(W).max(axis=1)
     order = np.argsort(largest, kind="stable")
-    W, largest = W[order].astype(np.float64), largest[order].astype(np.float64)
+    W, largest = W[order], largest[order].astype(np.float64)
     single = int((largest <= SINGLE).sum()) if b.dtype == np.float32 else 0
     flat = int((largest <= DOUBLE[b.dtype]).sum())
-    tau, losses = np.tanh(0.5 * W[:flat]), np.logaddexp(0.0, largest[:flat]) / _LOG_2 - 1.0
-    constants = np.array([b, -b], dtype=np.float64)
-    constants += np.log1p(0.5 * np.expm1(W[:flat])).sum(axis=0)
-    constants[1] -= W[:flat].sum(axis=0)
+    losses = np.logaddexp(0.0, largest[:flat]) / _LOG_2 - 1.0
     n_tiles = -(-W.shape[1] // TILE)
     width = 8 * -(-W.shape[1] // (8 * n_tiles))
+    constants = np.array([b, -b], dtype=np.float64)
+    single_tau = _tabulate(W[:single], np.float32, width, constants)
+    double_tau = _tabulate(W[single:flat], np.float64, width, constants)
     return Flips(
         order, constants,
-        single, _tiles(tau[:single], width, np.float32).view(np.int32),
-        _ends(losses[:single], SINGLE_ROOM),
-        flat - single, _tiles(tau[single:], width, np.float64).view(np.int64),
-        _ends(losses[single:], DOUBLE_ROOM),
-        W[flat:], width,
+        single, single_tau.view(np.int32), _ends(losses[:single], SINGLE_ROOM),
+        flat - single, double_tau.view(np.int64), _ends(losses[single:], DOUBLE_ROOM),
+        W[flat:].astype(np.float64), width,
     )  # fmt: skip
 
 
-def _tiles(tau, width, dtype):
-    n_tiles, n_blocks = -(-tau.shape[1] // width), -(-len(tau) // BLOCK)
+def _tabulate(W, dtype, width, constants):
+    """The tiles of tau of some hidden units, whose part of ``constants`` is added to them."""
+    n_tiles, n_blocks = -(-W.shape[1] // width), -(-len(W) // BLOCK)
     tiles = aligned_empty((n_tiles, n_blocks * BLOCK, TILE), dtype)
     tiles[:] = 0.0
-    for tile in range(n_tiles):
-        part = tau[:, tile * width : (tile + 1) * width]
-        tiles[tile, : len(part), : part.shape[1]] = part
+    for first in range(0, len(W), 8 * BLOCK):  # so many stay in the cache
+        weights = W[first : first + 8 * BLOCK].astype(np.float64)
+        odds = np.expm1(weights)
+        products = np.multiply.reduceat(1.0 + 0.5 * odds, range(0, len(odds), BLOCK))
+        constants += np.log(products).sum(axis=0)
+        constants[1] -= weights.sum(axis=0)
+        tau = np.divide(odds, odds + 2.0, out=odds)
+        for tile in range(n_tiles):
+            part = tau[:, tile * width : (tile + 1) * width]
+            tiles[tile, first : first + len(part), : part.shape[1]] = part
     return tiles.reshape(n_tiles, n_blocks, BLOCK * TILE)
 
 
@@ -269,18 +274,27 @@ def flip_rows(layers, flips, bits, out):
 
 @inline
 def sort_fields(layers, order, bits, x):
-    """x (n, H) <- fields of the hidden units, in that order."""
+    """x (n, H) <- fields of the hidden units, in that order; all states are taken for dense."""
     n, width = bits.shape[0], lanes(x)
-    states = listed_states(bits, layers.n_visible, x)
-    scratch, nowhere = scratch_for(n, x), np.empty((0, 0), x.dtype)
+    states = States(
+        np.empty((n, bits.shape[1]), np.uint32), np.empty((n, 0), np.int32), np.empty(n, np.int32)
+    )
+    for r in range(n):
+        states.counts[r] = -1
+        for w in range(bits.shape[1]):
+            states.bits[r, w] = bits[r, w]
+    fields, table = aligned(n * width, x).reshape((n, width)), sums_table(x)
     place = np.empty(order.shape[0], np.int64)
     for j in range(order.shape[0]):
         place[order[j]] = j
     for t in range(layers.up.shape[0]):
-        fill_fields(layers.up[t], layers.c[t], states, n, nowhere, scratch)
+        for r in range(n):
+            for j in range(width):
+                fields[r, j] = layers.c[t, j]
+        multiply(states, n, layers.up[t], fields, table)
         for r in range(n):
             for j in range(min(width, layers.n_hidden - t * width)):
-                x[r, place[t * width + j]] = scratch.fields[r, j]
+                x[r, place[t * width + j]] = fields[r, j]
 
 
 @inline
