@@ -59,8 +59,9 @@ _CACHE_ERRORS = (
 
 _PROCESS = os.getpid()
 
-# Nobody takes the address of an inline function, so that one of its two wrappers is left out.
-inline = numba.njit(**_OPTIONS, no_cfunc_wrapper=True)
+# Without wrappers for callers elsewhere, which would take as long to compile as the function.
+# To call one from Python is a crash, not an exception.
+inline = numba.njit(**_OPTIONS, no_cfunc_wrapper=True, no_cpython_wrapper=True)
 
 # For the few functions that Python and kernels share.
 anywhere = register_jitable(**_OPTIONS)

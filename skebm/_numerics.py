@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from skebm._jit import FASTMATH, inline
+from skebm._jit import FASTMATH, anywhere, inline
 
 _LOG2_E = 1.4426950408889634
 # log 2 in two parts, the first short enough to make its product with a whole number exact.
@@ -28,7 +28,7 @@ _S2, _S3, _S4, _S5, _S6, _S7 = (np.float32(1.0 / math.factorial(n)) for n in ran
 PRODUCT = 512
 
 
-@inline
+@anywhere
 def _exp32(x):
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
     n = np.floor(x * _LOG2_E_32 + np.float32(0.5))
@@ -38,7 +38,7 @@ def _exp32(x):
     return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@inline
+@anywhere
 def _exp64(x):
     x = min(max(x, -708.0), 709.0)
     n = np.floor(x * _LOG2_E + 0.5)

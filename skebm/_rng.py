@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from skebm._jit import inline
+from skebm._jit import anywhere, inline
 from skebm._simd import splat
 
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -33,7 +33,7 @@ BLOCK = 64
 _COUNTERS = BLOCK // 4
 
 
-@inline
+@anywhere
 def philox4x32(key_0, key_1, counter_0, counter_1, counter_2, counter_3):
     """Ten rounds of Philox4x32 on 32-bit words that are kept in unsigned 64-bit integers."""
     for _ in range(10):

@@ -8,6 +8,9 @@ from numba.extending import intrinsic, overload
 
 from skebm._simd import Vectors, splat
 
+# Factors of a product that are formed in one go.
+FACTORS = 8
+
 
 def add_masked(out, start, value, word):
     """out[start + l] += value for every bit l that is set in ``word``, of 32."""
@@ -21,6 +24,17 @@ def add_selected(out, start, source, offset, word):
     for bit in range(32):
         if (int(word) >> bit) & 1:
             out[start + bit] += source[offset + bit]
+
+
+def multiply_factors(product, start, tau, first, step, a, at, word):
+    """product[start + l] *= the product over k < FACTORS of 1 + a[at + k] * t, l < 32.
+
+    Here t is tau[first + k * step + l], or minus that if bit l is set in ``word``.
+    """
+    sign = np.array([-1 if (int(word) >> bit) & 1 else 1 for bit in range(32)], tau.dtype)
+    for k in range(FACTORS):
+        low = first + k * step
+        product[start : start + 32] *= 1 + a[at + k] * (sign * tau[low : low + 32])
 
 
 def signs(x, start):
@@ -51,6 +65,13 @@ def _add_masked_in_kernels(out, start, value, word):
 @overload(add_selected)
 def _add_selected_in_kernels(out, start, source, offset, word):
     return lambda out, start, source, offset, word: _add_selected(out, start, source, offset, word)
+
+
+@overload(multiply_factors)
+def _multiply_factors_in_kernels(product, start, tau, first, step, a, at, word):
+    return lambda product, start, tau, first, step, a, at, word: _multiply_factors(
+        product, start, tau, first, step, a, at, word
+    )
 
 
 @overload(signs)
@@ -102,6 +123,36 @@ def _add_where(builder, target, start, values, word):
     mask = builder.bitcast(word, ir.VectorType(ir.IntType(1), 32))
     added = builder.select(mask, values, nothing)
     target.store(builder.fadd(target.load(start), added), start)
+
+
+@intrinsic
+def _multiply_factors(typing_context, product, start, tau, first, step, a, at, word):
+    signature = types.void(
+        product, types.int64, tau, types.int64, types.int64, a, types.int64, types.uint32
+    )
+
+    def generate(context, builder, signature, arguments):
+        target = Vectors(context, builder, product, arguments[0], 32)
+        rows = Vectors(context, builder, tau, arguments[2], 32)
+        scalars = cgutils.create_struct_proxy(a)(context, builder, arguments[5]).data
+        bits = ir.VectorType(ir.IntType(tau.dtype.bitwidth), 32)
+        negative = ir.Constant(bits, [1 << (tau.dtype.bitwidth - 1)] * 32)
+        mask = builder.bitcast(arguments[7], ir.VectorType(ir.IntType(1), 32))
+        flip = builder.select(mask, negative, ir.Constant(bits, None))
+        one, fused = ir.Constant(rows.type, [1.0] * 32), ("contract",)
+        result = target.load(arguments[1])
+        for k in range(FACTORS):
+            place = builder.mul(arguments[4], ir.Constant(ir.IntType(64), k))
+            t = builder.bitcast(rows.load(builder.add(arguments[3], place)), bits)
+            t = builder.bitcast(builder.xor(t, flip), rows.type)
+            place = builder.add(arguments[6], ir.Constant(ir.IntType(64), k))
+            scalar = splat(builder, builder.load(builder.gep(scalars, [place])), rows.type)
+            factor = builder.fadd(builder.fmul(scalar, t, flags=fused), one, flags=fused)
+            result = builder.fmul(result, factor)
+        target.store(result, arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic

@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from compiled import called
 
 from skebm import _bits, _simd, _words
-from skebm._jit import inline
 from skebm._rows import Rows
 
 DTYPES = [np.float32, np.float64]
@@ -23,12 +23,12 @@ def states_of(X, like):
     return states
 
 
-@inline
+@numba.njit
 def list_all(states, n):
     _bits.list_ones(states, 0, states.bits.shape[0], n)
 
 
-@inline
+@numba.njit
 def product(states, tiles, out):
     table = _bits.sums_table(tiles)
     for t in range(tiles.shape[0]):
@@ -123,7 +123,7 @@ def test_transposed_words(n):
     X = random_bits(n, 70, 0.5)
     words, out = _bits.pack(X), np.full((96, _bits.n_words(n)), 7, np.uint32)
     for w in range(3):
-        _bits.transpose_word(words, w, n, out)
+        called(_bits.transpose_word)(words, w, n, out)
     assert (_bits.unpack(out, n, bool)[:70] == X.T).all()
     assert (_bits.unpack(out, 32 * out.shape[1], bool)[:, n:] == 0).all()
 
@@ -156,42 +156,42 @@ def test_instructions_are_their_twins(dtype):
     for function, arguments in calls.items():
         plain, compiled = (np.ones(20 * width, dtype) for _ in range(2))
         function(plain, *arguments)
-        compile_call(function)(compiled, *arguments)
+        called(function)(compiled, *arguments)
         assert (plain == compiled).all() and (plain != 1).any(), function.__name__
-    assert compile_call(_simd.dot_blocks)(numbers, 3, numbers, 5 * width) == _simd.dot_blocks(
+    assert called(_simd.dot_blocks)(numbers, 3, numbers, 5 * width) == _simd.dot_blocks(
         numbers, 3, numbers, 5 * width
     ) == numbers[3 : 3 + width] @ numbers[5 * width : 6 * width]  # fmt: skip
     plain, compiled = np.zeros((2, 30 * width), dtype)
     _simd.transpose_square(numbers, 3, width, plain, 5, 2 * side)
-    compile_call(_simd.transpose_square)(numbers, 3, width, compiled, 5, 2 * side)
+    called(_simd.transpose_square)(numbers, 3, width, compiled, 5, 2 * side)
     assert (plain == compiled).all() and (plain != 0).sum() > side
     square = numbers[3 : 3 + side * width].reshape(side, width)[:, :side]
     assert (plain[5 : 5 + 2 * side * side].reshape(side, 2 * side)[:, :side] == square.T).all()
+    tau = rng.integers(0, 2, 40 * width).astype(dtype)  # factors of -3, -1, 1, 3, 5
+    even = 2 * rng.integers(1, 3, 20).astype(dtype)
+    plain, compiled = np.ones((2, 3 * width), dtype)
+    for multiply, out in (
+        (_words.multiply_factors, plain),
+        (called(_words.multiply_factors), compiled),
+    ):
+        multiply(out, 5, tau, 40, width, even, 3, np.uint32(0x80F00005))
+    assert (plain == compiled).all() and (plain[:5] == 1).all() and (plain[37:] == 1).all()
+    assert (plain[5:37] != 1).sum() > 20 and (plain != 0).all()
     special = np.tile(np.array([0.0, -0.0, -1.0, 2.0, np.inf, -np.inf, np.nan, -1e-30], dtype), 5)
-    word = compile_call(_words.signs)(special, 3)
+    word = called(_words.signs)(special, 3)
     assert word == _words.signs(special, 3) == sum(1 << i for i in range(32) if special[3 + i] < 0)
 
 
 @pytest.mark.parametrize("word", [1, 2, 0x80000000, 0xFFFFFFFF, 0x00F0A000])
 def test_bits_of_a_word(word):
     ones = [bit for bit, digit in enumerate(bin(word)[:1:-1]) if digit == "1"]
-    for count_ones in (_words.count_ones, compile_call(_words.count_ones)):
+    for count_ones in (_words.count_ones, called(_words.count_ones)):
         assert count_ones(np.uint32(word)) == len(ones)
-    for write_ones in (_words.write_ones, compile_call(_words.write_ones)):
+    for write_ones in (_words.write_ones, called(_words.write_ones)):
         numbers = np.full(50, -1, np.int32)
         assert write_ones(numbers, 3, np.uint32(word), 64) == len(ones)
         assert (numbers[3 : 3 + len(ones)] == 64 + np.array(ones)).all()
         assert (numbers[:3] == -1).all() and (numbers[3 + len(ones) + 8 :] == -1).all()
-
-
-def compile_call(function):
-    """A compiled function that does nothing but call the other one."""
-
-    @numba.njit
-    def call(*arguments):
-        return function(*arguments)
-
-    return call
 
 
 # -- rows --------------------------------------------------------------------------------------

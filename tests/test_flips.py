@@ -6,9 +6,9 @@ import reference
 from scipy.special import expit
 
 from skebm._bits import pack
+from skebm._words import FACTORS
 from skebm.energies import BernoulliRBM, _rbm_flips
 from skebm.energies._rbm_flips import (
-    BLOCK,
     DOUBLE,
     DOUBLE_ROOM,
     GROUP,
@@ -94,8 +94,8 @@ def test_the_comparison_sees_a_single_flip(scale, dtype):
 # -- sizes and weights -------------------------------------------------------------------------
 
 SIZES = [
-    (1, 1), (1, 5), (5, 1), (7, 9), (8, 8), (33, BLOCK + 1), (TILE - 1, 3), (TILE, 2 * BLOCK),
-    (TILE + 1, BLOCK - 1), (2 * TILE + 9, 70), (100, 131),
+    (1, 1), (1, 5), (5, 1), (7, 9), (8, 8), (33, FACTORS + 1), (TILE - 1, 3), (TILE, 2 * FACTORS),
+    (TILE + 1, FACTORS - 1), (2 * TILE + 9, 70), (100, 131),
 ]  # fmt: skip
 
 
@@ -252,9 +252,9 @@ def test_runs_of_blocks_fit_their_room(seed):
         (np.tanh(W[: flips.single] / 2), flips.single_ends, SINGLE_ROOM),
         (np.tanh(W[flips.single :] / 2), flips.double_ends, DOUBLE_ROOM),
     ):
-        assert (np.diff([0, *ends]) > 0).all() and ends[-1] == -(-len(tau) // BLOCK)
+        assert (np.diff([0, *ends]) > 0).all() and ends[-1] == -(-len(tau) // FACTORS)
         for low, high in zip([0, *ends[:-1]], ends):
-            largest = np.abs(tau[low * BLOCK : high * BLOCK]).max(axis=1)
+            largest = np.abs(tau[low * FACTORS : high * FACTORS]).max(axis=1)
             assert -np.log2(1 - largest).sum() <= room and np.log2(1 + largest).sum() <= room
 
 
@@ -268,7 +268,7 @@ def test_factors_lose_no_more_digits_than_is_said():
 
 def test_any_block_fits_its_room():
     for largest, room in ((SINGLE, SINGLE_ROOM), (max(DOUBLE.values()), DOUBLE_ROOM)):
-        assert BLOCK * np.log2((1 + np.exp(largest)) / 2) <= room
+        assert FACTORS * np.log2((1 + np.exp(largest)) / 2) <= room
 
 
 def test_calls_are_short_whatever_the_weights(monkeypatch):

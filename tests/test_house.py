@@ -233,6 +233,32 @@ def test_kernels_do_not_raise():
         assert not raising, name
 
 
+def decorations(function):
+    return {getattr(d, "id", getattr(getattr(d, "func", None), "id", None)) for d in
+            function.decorator_list}  # fmt: skip
+
+
+def test_python_does_not_call_inline_functions():
+    """They have no entry from Python: the process would crash."""
+    functions = [
+        (name, node)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    ]
+    inline = {node.name for _, node in functions if "inline" in decorations(node)}
+    assert len(inline) > 40
+    nested = {inner for _, node in functions for inner in ast.walk(node) if inner is not node}
+    calls = {
+        (name, node.name, inner.func.id)
+        for name, node in functions
+        if node not in nested and not decorations(node) & {"inline", "kernel", "overload"}
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Call) and getattr(inner.func, "id", None) in inline
+    }
+    assert not calls
+
+
 # -- documentation -----------------------------------------------------------------------------
 
 

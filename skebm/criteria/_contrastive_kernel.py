@@ -39,7 +39,6 @@ FROM_DATA, PERSISTENT, RANDOM = 0, 1, 2
 # Rate at which the hidden offsets follow the mean of P(h = 1 | data).
 OFFSET_RATE = 0.01
 
-ROWS = 64  # states whose lists one thread writes at a time
 VISIBLE_ROWS = 256  # weights of a tile that step together, while they are near
 
 
@@ -126,10 +125,13 @@ def train(
         weights, scale = weigh_rows(batches, t, n_chains, from_data, model.b)
         n_rows, along = weights.shape[0], np.empty(weights.shape[0])
         load_rows(batches, t, n_chains, from_data, stack.bits)
-        if phase.start == RANDOM:
+        random = 1 if phase.start == RANDOM else 0
+        if random:
             hidden.bits[:] = 0
-        for half in range(-1 if phase.start == RANDOM else 0, 2 * phase.n_gibbs_steps):
+        total, n_draws = 0.0, 2 * (2 * phase.n_gibbs_steps + random)
+        for stage in range(n_draws + 3):
             # Even halves of a Gibbs step draw h | v, odd ones v | h, half -1 draws v from the base.
+            half = stage // 2 - random
             to_hidden = half % 2 == 0
             tiles = model.up if to_hidden else model.down
             bias = model.c if to_hidden else (model.b if half > 0 else offsets.base)
@@ -144,40 +146,50 @@ def train(
                 n_source, n_target = n_target, n_source
             stream = HIDDEN if to_hidden else (VISIBLE if half > 0 else START)
             start = values if from_data and half == 0 else values[:0]
-            for task in prange((n_chains + ROWS - 1) // ROWS):
-                first = np.int64(task) * ROWS
-                list_ones(source, first, min(n_chains, first + ROWS), n_source)
-            for worker in prange(n_workers):
-                draw_units(
-                    tiles, bias, source, start, n_chains, key, step + max(half, 0) // 2, stream,
-                    n_target, bits, np.int64(worker), scratch,
-                )  # fmt: skip
+            if stage == n_draws + 2:
+                total = move_weights(weights, gradient.share)
+            # One loop for all stages, since every prange takes a second to compile.
+            for index in prange(n_workers):
+                worker = np.int64(index)
+                if stage < n_draws and stage % 2 == 0:
+                    low, high = share_of(n_chains, worker, n_workers)
+                    list_ones(source, low, high, n_source)
+                elif stage < n_draws:
+                    draw_units(
+                        tiles, bias, source, start, n_chains, key, step + max(half, 0) // 2,
+                        stream, n_target, bits, worker, scratch,
+                    )  # fmt: skip
+                elif stage == n_draws:
+                    low, high = share_of(n_rows, worker, n_workers)
+                    list_ones(stack, low, high, n_visible)
+                    project(stack.bits, values, offsets.visible, low, high, along)
+                    low, high = share_of(words, worker, n_workers)
+                    for word in range(low, high):
+                        transpose_word(stack.bits, word, n_rows, columns.bits)
+                    list_ones(columns, low * WORD, min(n_visible, high * WORD), n_rows)
+                elif stage == n_draws + 1:
+                    low, high = share_of(model.up.shape[0], worker, n_workers)
+                    for tile in range(low, high):
+                        step_tile(
+                            model, velocity, offsets, tile, weights, along, n_chains, values,
+                            scale, batches.rates[t], penalty, phase.center, stack, columns,
+                            gradient, scratch.table[worker], worker,
+                        )  # fmt: skip
+                else:
+                    low, high = share_of(words, worker, n_workers)
+                    for word in range(low, high):
+                        step_visible(
+                            model, velocity, offsets, word, weights, total, n_chains, values,
+                            penalty, stack.bits,
+                        )  # fmt: skip
         step += phase.n_gibbs_steps
-        for task in prange(words + (n_rows + ROWS - 1) // ROWS):
-            if task < words:
-                first = np.int64(task) * WORD
-                transpose_word(stack.bits, first // WORD, n_rows, columns.bits)
-                list_ones(columns, first, min(n_visible, first + WORD), n_rows)
-            else:
-                first = (np.int64(task) - words) * ROWS
-                last = min(n_rows, first + ROWS)
-                list_ones(stack, first, last, n_visible)
-                project(stack.bits, values, offsets.visible, first, last, along)
-        for worker in prange(n_workers):
-            low = np.int64(worker) * model.up.shape[0] // n_workers
-            for tile in range(low, (np.int64(worker) + 1) * model.up.shape[0] // n_workers):
-                step_tile(
-                    model, velocity, offsets, tile, weights, along, n_chains, values, scale,
-                    batches.rates[t], penalty, phase.center, stack, columns, gradient,
-                    scratch.table[worker], np.int64(worker),
-                )  # fmt: skip
-        total = move_weights(weights, gradient.share)
-        for word in prange(words):
-            step_visible(
-                model, velocity, offsets, np.int64(word), weights, total, n_chains, values, penalty,
-                stack.bits,
-            )  # fmt: skip
     return batches.rates.shape[0] * phase.n_gibbs_steps
+
+
+@inline
+def share_of(n, worker, n_workers):
+    """The part ``low:high`` of ``n`` things that one of several workers takes."""
+    return worker * n // n_workers, (worker + 1) * n // n_workers
 
 
 @inline
@@ -222,8 +234,7 @@ def draw_units(
     The cells (tile, chain) are dealt out evenly, so that threads share a tile where they must.
     """
     own, n_workers = scratch_of(scratch, worker), scratch.fields.shape[0]
-    n_cells = weights.shape[0] * n_chains
-    begin, end = worker * n_cells // n_workers, (worker + 1) * n_cells // n_workers
+    begin, end = share_of(weights.shape[0] * n_chains, worker, n_workers)
     cell = begin
     while cell < end:
         tile, low = cell // n_chains, cell % n_chains

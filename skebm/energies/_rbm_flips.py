@@ -26,10 +26,11 @@ from skebm._bits import WORD, States, aligned, aligned_empty, multiply, sums_tab
 from skebm._jit import CHUNK, inline, kernel
 from skebm._numerics import exp, fold_product, fold_sum
 from skebm._simd import lanes
+from skebm._words import FACTORS, multiply_factors
 
-# Visible units and hidden units whose factors are formed in one go, and rows that go through all
-# hidden units together: their products stay in the fastest cache, the factors in registers.
-TILE, BLOCK, GROUP = 256, 8, 8
+# Visible units and rows that go through all hidden units together: their products, and the tau of
+# FACTORS hidden units, stay in the fastest cache.
+TILE, GROUP = 256, 8
 
 # Largest weights of single units, and of double ones by the precision of the model. Factors of a
 # float32 model may lose 6 of their 24 bits, those of a float64 model 12 of 53. They do so only
@@ -58,9 +59,9 @@ class Flips(NamedTuple):
 
     ``order`` (H,) sorts the hidden units, ``single`` + ``double`` + steep ones. ``constants``
     (2, V) are the log-odds of a flip from 0 and from 1 but for the factors. ``single_tau`` and
-    ``double_tau`` (visible tiles, blocks, BLOCK * TILE) are the bits of tau, zero beyond the last
-    unit; powers are taken off products after the blocks in ``single_ends`` and ``double_ends``.
-    ``steep_weights`` is (steep units, V). A tile is ``width`` visible units.
+    ``double_tau`` (visible tiles, blocks * FACTORS * TILE) are tau, zero beyond the last unit;
+    powers are taken off products after the blocks in ``single_ends`` and ``double_ends``.
+    ``steep_weights`` is (steep units, V). A tile is ``width`` visible units, in whole words.
     """
 
     order: np.ndarray
@@ -84,39 +85,39 @@ def flips_of(W, b):
     flat = int((largest <= DOUBLE[b.dtype]).sum())
     losses = np.logaddexp(0.0, largest[:flat]) / _LOG_2 - 1.0
     n_tiles = -(-W.shape[1] // TILE)
-    width = 8 * -(-W.shape[1] // (8 * n_tiles))
+    width = WORD * -(-W.shape[1] // (WORD * n_tiles))
     constants = np.array([b, -b], dtype=np.float64)
     single_tau = _tabulate(W[:single], np.float32, width, constants)
     double_tau = _tabulate(W[single:flat], np.float64, width, constants)
     return Flips(
         order, constants,
-        single, single_tau.view(np.int32), _ends(losses[:single], SINGLE_ROOM),
-        flat - single, double_tau.view(np.int64), _ends(losses[single:], DOUBLE_ROOM),
+        single, single_tau, _ends(losses[:single], SINGLE_ROOM),
+        flat - single, double_tau, _ends(losses[single:], DOUBLE_ROOM),
         W[flat:].astype(np.float64), width,
     )  # fmt: skip
 
 
 def _tabulate(W, dtype, width, constants):
     """The tiles of tau of some hidden units, whose part of ``constants`` is added to them."""
-    n_tiles, n_blocks = -(-W.shape[1] // width), -(-len(W) // BLOCK)
-    tiles = aligned_empty((n_tiles, n_blocks * BLOCK, TILE), dtype)
+    n_tiles, n_blocks = -(-W.shape[1] // width), -(-len(W) // FACTORS)
+    tiles = aligned_empty((n_tiles, n_blocks * FACTORS, TILE), dtype)
     tiles[:] = 0.0
-    for first in range(0, len(W), 8 * BLOCK):  # so many stay in the cache
-        weights = W[first : first + 8 * BLOCK].astype(np.float64)
+    for first in range(0, len(W), 8 * FACTORS):  # so many stay in the cache
+        weights = W[first : first + 8 * FACTORS].astype(np.float64)
         odds = np.expm1(weights)
-        products = np.multiply.reduceat(1.0 + 0.5 * odds, range(0, len(odds), BLOCK))
+        products = np.multiply.reduceat(1.0 + 0.5 * odds, range(0, len(odds), FACTORS))
         constants += np.log(products).sum(axis=0)
         constants[1] -= weights.sum(axis=0)
         tau = np.divide(odds, odds + 2.0, out=odds)
         for tile in range(n_tiles):
             part = tau[:, tile * width : (tile + 1) * width]
             tiles[tile, first : first + len(part), : part.shape[1]] = part
-    return tiles.reshape(n_tiles, n_blocks, BLOCK * TILE)
+    return tiles.reshape(n_tiles, n_blocks * FACTORS * TILE)
 
 
 def _ends(losses, room):
     """Ends of runs of blocks whose factors together are between 2^-room and 2^room."""
-    blocks = np.append(losses, np.zeros(-len(losses) % BLOCK)).reshape(-1, BLOCK).sum(axis=1)
+    blocks = np.append(losses, np.zeros(-len(losses) % FACTORS)).reshape(-1, FACTORS).sum(axis=1)
     ends, total = [], 0.0
     for block, loss in enumerate(blocks):
         if total + loss > room:
@@ -143,76 +144,31 @@ def log_pseudolikelihood(layers, flips, bits, out):
         flip_rows(layers, flips, bits[low:high], out[low:high])
 
 
-def _multiplier(integer, real):
-    """The function below for one kind of numbers, whose bits are integers of this kind."""
-    one, plus, minus = real(1.0), integer(0), integer(np.iinfo(integer).min)
-    digits, bias = integer(np.finfo(real).nmant), integer(np.finfo(real).maxexp - 1)
+@inline
+def multiply_units(tau, ends, a, bits, digits, bias, product, powers):
+    """product 2^powers <- products over hidden units, for one tile and a few rows.
 
-    @inline
-    def multiply_factors(tau, ends, a, on, width, sign, product, power):
-        """product 2^power <- products over hidden units, for one tile and a few rows.
-
-        ``tau`` (blocks, BLOCK * TILE); ``a`` (rows + 1, hidden units); ``on`` and the rest are
-        (GROUP * TILE,). Rows are taken in pairs; the sign of tau is flipped where v_i = 1.
-        """
-        n, start, width = a.shape[0] - 1, 0, (width + 7) // 8 * 8
-        for i in range(GROUP * TILE):
-            sign[i] = minus if on[i] else plus
-            product[i], power[i] = one, plus
-        for end in ends:
-            for block in range(start, end):
-                t, j = tau[block], block * BLOCK
-                for r in range(0, n, 2):
-                    pair = slice(r * TILE, (r + 2) * TILE)
-                    m, p, x, y = sign[pair], product[pair], a[r], a[r + 1]
-                    a0, b0 = x[j], y[j]
-                    a1, b1 = x[j + 1], y[j + 1]
-                    a2, b2 = x[j + 2], y[j + 2]
-                    a3, b3 = x[j + 3], y[j + 3]
-                    a4, b4 = x[j + 4], y[j + 4]
-                    a5, b5 = x[j + 5], y[j + 5]
-                    a6, b6 = x[j + 6], y[j + 6]
-                    a7, b7 = x[j + 7], y[j + 7]
-                    for i in range(width):
-                        m0, m1 = m[i], m[i + TILE]
-                        u = t[i]
-                        f = one + a0 * integer(u ^ m0).view(real)
-                        g = one + b0 * integer(u ^ m1).view(real)
-                        u = t[i + TILE]
-                        f *= one + a1 * integer(u ^ m0).view(real)
-                        g *= one + b1 * integer(u ^ m1).view(real)
-                        u = t[i + 2 * TILE]
-                        f *= one + a2 * integer(u ^ m0).view(real)
-                        g *= one + b2 * integer(u ^ m1).view(real)
-                        u = t[i + 3 * TILE]
-                        f *= one + a3 * integer(u ^ m0).view(real)
-                        g *= one + b3 * integer(u ^ m1).view(real)
-                        u = t[i + 4 * TILE]
-                        f *= one + a4 * integer(u ^ m0).view(real)
-                        g *= one + b4 * integer(u ^ m1).view(real)
-                        u = t[i + 5 * TILE]
-                        f *= one + a5 * integer(u ^ m0).view(real)
-                        g *= one + b5 * integer(u ^ m1).view(real)
-                        u = t[i + 6 * TILE]
-                        f *= one + a6 * integer(u ^ m0).view(real)
-                        g *= one + b6 * integer(u ^ m1).view(real)
-                        u = t[i + 7 * TILE]
-                        f *= one + a7 * integer(u ^ m0).view(real)
-                        g *= one + b7 * integer(u ^ m1).view(real)
-                        p[i] *= f
-                        p[i + TILE] *= g
-            for i in range(n * TILE):
-                bits = real(product[i]).view(integer)
-                own = (bits >> digits) - bias
-                product[i] = integer(bits - (own << digits)).view(real)
-                power[i] += own
-            start = end
-
-    return multiply_factors
-
-
-multiply_single = _multiplier(np.int32, np.float32)
-multiply_double = _multiplier(np.int64, np.float64)
+    ``tau`` (blocks * FACTORS * TILE,); ``a`` (rows, hidden units); ``bits`` (rows, words) of the
+    tile; ``product`` and ``powers``, integers of the same size, are (GROUP * TILE,). Floating
+    point numbers have ``digits`` and an exponent that is 2^0 at ``bias``.
+    """
+    n, numbers, exponents = bits.shape[0], a.ravel(), product.view(powers.dtype)
+    for i in range(n * TILE):
+        product[i], powers[i] = 1, 0
+    start = 0
+    for end in ends:
+        for block in range(start, end):
+            for r in range(n):
+                for w in range(bits.shape[1]):
+                    multiply_factors(
+                        product, r * TILE + w * WORD, tau, block * FACTORS * TILE + w * WORD, TILE,
+                        numbers, r * a.shape[1] + block * FACTORS, bits[r, w],
+                    )  # fmt: skip
+        for i in range(n * TILE):
+            own = (exponents[i] >> digits) - bias
+            exponents[i] -= own << digits
+            powers[i] += own
+        start = end
 
 
 @inline
@@ -222,44 +178,40 @@ def flip_rows(layers, flips, bits, out):
     flat = flips.single + flips.double
     x = np.empty((n, flips.order.shape[0]), layers.c.dtype)
     sort_fields(layers, flips.order, bits, x)
-    a_single = np.empty((n + 1, flips.single_tau.shape[1] * BLOCK), np.float32)
-    a_double = np.empty((n + 1, flips.double_tau.shape[1] * BLOCK), np.float64)
+    a_single = np.empty((n, flips.single_tau.shape[1] // TILE), np.float32)
+    a_double = np.empty((n, flips.double_tau.shape[1] // TILE), np.float64)
     for r in range(n):
         out[r] = 0.0
         for j in range(x.shape[1]):
             out[r] += np.float64(x[r, j] - x[r, j])  # NaN stays NaN
         tanh_half(x[r, : flips.single], a_single[r])
         tanh_half(x[r, flips.single : flat], a_double[r])
-    tanh_half(x[0, :0], a_single[n])  # a row of zeros, for the last one to be paired with
-    tanh_half(x[0, :0], a_double[n])
     size = GROUP * TILE
     on, level, product = np.zeros(size, np.uint8), np.empty(TILE), np.empty(TILE)
-    sign_single, sign_double = np.empty(size, np.int32), np.empty(size, np.int64)
-    single, single_power = np.empty(size, np.float32), np.empty(size, np.int32)
-    double, double_power = np.empty(size, np.float64), np.empty(size, np.int64)
-    for i in range(size):
-        single[i], single_power[i], double[i], double_power[i] = 1.0, 0, 1.0, 0
+    single, single_powers = np.ones(size, np.float32), np.zeros(size, np.int32)
+    double, double_powers = np.ones(size, np.float64), np.zeros(size, np.int64)
     for tile in range(flips.single_tau.shape[0]):
         left, right = tile * flips.width, min(n_visible, (tile + 1) * flips.width)
         from_0, from_1 = flips.constants[0, left:right], flips.constants[1, left:right]
         for first in range(0, n, GROUP):
             last = min(n, first + GROUP)
-            unpack_tile(bits[first:last], left, right, on)
+            words = bits[first:last, left // WORD : (right + WORD - 1) // WORD]
+            unpack_tile(words, right - left, on)
             if flips.single > 0:
-                multiply_single(
-                    flips.single_tau[tile], flips.single_ends, a_single[first : last + 1], on,
-                    right - left, sign_single, single, single_power,
+                multiply_units(
+                    flips.single_tau[tile], flips.single_ends, a_single[first:last], words,
+                    np.int32(23), np.int32(127), single, single_powers,
                 )  # fmt: skip
             if flips.double > 0:
-                multiply_double(
-                    flips.double_tau[tile], flips.double_ends, a_double[first : last + 1], on,
-                    right - left, sign_double, double, double_power,
+                multiply_units(
+                    flips.double_tau[tile], flips.double_ends, a_double[first:last], words,
+                    np.int64(52), np.int64(1023), double, double_powers,
                 )  # fmt: skip
             for r in range(first, last):
                 at = (r - first) * TILE
                 for i in range(right - left):
                     below, above = from_0[i], from_1[i]
-                    power = _LOG_2 * (single_power[at + i] + double_power[at + i])
+                    power = _LOG_2 * (single_powers[at + i] + double_powers[at + i])
                     level[i] = (above if on[at + i] else below) + power
                     product[i] = np.float64(single[at + i]) * double[at + i]
                 for j in range(flips.steep_weights.shape[0]):
@@ -298,12 +250,11 @@ def sort_fields(layers, order, bits, x):
 
 
 @inline
-def unpack_tile(bits, left, right, on):
-    """on (GROUP * TILE,) <- whether units left ... right are on, a list of TILE for each row."""
-    for r in range(bits.shape[0]):
-        for i in range(left, right):
-            bit = (bits[r, i // WORD] >> np.uint32(i % WORD)) & np.uint32(1)
-            on[r * TILE + i - left] = bit
+def unpack_tile(words, width, on):
+    """on (GROUP * TILE,) <- whether the units of a tile are on, a list of TILE for each row."""
+    for r in range(words.shape[0]):
+        for i in range(width):
+            on[r * TILE + i] = (words[r, i // WORD] >> np.uint32(i % WORD)) & np.uint32(1)
 
 
 @inline
