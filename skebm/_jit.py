@@ -3,8 +3,9 @@
 A *kernel* is a function called from Python. It exists as two twins compiled from the same
 source: one with ``parallel=True``, and a serial one for the places where Numba's threading
 layer cannot be entered (a forked child, or a worker thread over the ``workqueue`` layer) and
-for problems too small to be worth waking a second thread. Both split their work into the same
-fixed chunks, so both give the same bits. An *inline* function is called from kernels only.
+for problems too small to be worth waking a second thread. Both give the same bits: the work is
+split into fixed chunks, or into parts none of which another one enters. An *inline* function is
+called from kernels only.
 """
 
 import functools

@@ -101,14 +101,6 @@ def fold_product(x, n):
 
 
 @inline
-def dot(x, y, buffer):
-    """x.y in float64; ``buffer`` is as long as both."""
-    for i in range(x.shape[0]):
-        buffer[i] = np.float64(x[i]) * np.float64(y[i])
-    return fold_sum(buffer, x.shape[0])
-
-
-@inline
 def sum_softplus(x, shift, scale, buffer):
     """Sum over j of log(1 + e^{scale (x_j + shift_j)}), one logarithm per many factors.
 

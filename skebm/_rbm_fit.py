@@ -4,11 +4,10 @@ import numbers
 import time
 
 import numpy as np
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm._callbacks import CallbackSupportMixin, with_callbacks
-from skebm._jit import single_threaded_blas, threads
+from skebm._jit import threads
 from skebm._rng import draw_entropy, host_generator
 from skebm._validation import (
     Choice,
@@ -37,6 +36,7 @@ _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 
 # Training rows that the curves in ``history_`` are measured on: a few percent of an epoch's work.
 _MONITORED_ROWS = 16, 128
+_MONITORED_CHAINS = 512
 
 HISTORY = (
     "learning_rate",
@@ -305,28 +305,14 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
 def _measure(state, rows, rate):
     """One entry of ``history_``, on a few training rows; needs no random numbers."""
-    W, b, _ = state.model
-    # NumPy is quick enough for so few rows, and has no kernels to compile.
-    with single_threaded_blas:
-        of_chains, _ = _free_energy(state.model, state.chains)
-        of_rows, fields = _free_energy(state.model, rows)
-        error = expit(fields) @ W
-    error += b
-    expit(error, out=error)
-    error -= rows
+    energy = state.energy()
+    of_chains, _ = energy.of_few(state.chains[:_MONITORED_CHAINS])
+    of_rows, reconstruction = energy.of_few(rows)
+    error = np.square(np.subtract(reconstruction, rows, out=reconstruction), out=reconstruction)
     return {
         "learning_rate": float(rate),
-        "log_pseudolikelihood": float(state.energy().log_pseudolikelihood(rows).mean()),
+        "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
         "free_energy_gap": float(of_chains.mean() - of_rows.mean()),
-        "reconstruction_error": float(np.square(error, out=error).sum(axis=1).mean()),
+        "reconstruction_error": float(error.sum(axis=1).mean()),
         "weight_norm": float(np.sqrt(np.square(state.model.W, dtype=np.float64).sum())),
     }
-
-
-def _free_energy(model, V):
-    """F(v) of a few rows in nats, and the fields of their hidden units."""
-    W, b, c = model
-    fields = V @ W.T
-    fields += c
-    softplus = np.maximum(fields, 0.0) + np.log1p(np.exp(-np.abs(fields)))
-    return -(V @ b) - softplus.sum(axis=1, dtype=np.float64), fields

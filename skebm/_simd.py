@@ -2,8 +2,8 @@
 
 A block is 256 bytes, 64 float32 or 32 float64: four registers of the widest kind in use today,
 and a whole number of narrower ones. The code is LLVM's portable one, in a fixed order, so that
-these instructions give the same bits on every processor. Arrays are flat; starts and offsets
-count elements.
+these instructions give the same bits on every processor that has fused multiply-adds. Arrays are
+flat; starts and offsets count elements.
 """
 
 import numpy as np

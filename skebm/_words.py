@@ -189,6 +189,7 @@ def _write_ones(typing_context, out, start, word, first):
         table = cgutils.global_constant(
             builder.module, "ones_of_bytes", cgutils.make_bytearray(_ONES_OF_BYTES)
         )
+        table.align = 8
         table = builder.bitcast(table, few.as_pointer())
         word, place = builder.zext(arguments[2], integer), arguments[1]
         for shift in range(0, 32, 8):

@@ -118,6 +118,12 @@ def test_lists_of_ones(width):
             assert (ones[n:count] == 32 * _bits.n_words(width)).all()
 
 
+def test_lists_leave_room_for_what_is_written_too_much():
+    for n in range(1, 400):
+        states = _bits.empty_states(1, n, np.empty(0, np.float32))
+        assert states.ones.shape[1] >= int(_bits.SPARSE * n) + 8
+
+
 @pytest.mark.parametrize("n", [1, 31, 32, 33, 100])
 def test_transposed_words(n):
     X = random_bits(n, 70, 0.5)
@@ -182,7 +188,7 @@ def test_instructions_are_their_twins(dtype):
     assert word == _words.signs(special, 3) == sum(1 << i for i in range(32) if special[3 + i] < 0)
 
 
-@pytest.mark.parametrize("word", [1, 2, 0x80000000, 0xFFFFFFFF, 0x00F0A000])
+@pytest.mark.parametrize("word", [0, 1, 2, 0x80000000, 0xFFFFFFFF, 0x00F0A000])
 def test_bits_of_a_word(word):
     ones = [bit for bit, digit in enumerate(bin(word)[:1:-1]) if digit == "1"]
     for count_ones in (_words.count_ones, called(_words.count_ones)):

@@ -132,32 +132,44 @@ def test_large_updates_are_the_twin(start, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("density", [0.1, 0.6])
-@pytest.mark.parametrize("n_visible, n_hidden", [(130, 70), (64, 64), (33, 129), (784, 40)])
-def test_updates_beyond_one_word_and_tile(n_visible, n_hidden, density, dtype):
-    """Against NumPy: momentum, decay, l1 and weights, with lists and with tables."""
+@pytest.mark.parametrize("kind", [0.1, 0.6, "mean-field"])
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("penalty", [PLAIN, Penalty(0.5, 0.1, 0.05)])
+@pytest.mark.parametrize(
+    "n_visible, n_hidden, n_rows",
+    [(130, 70, 17), (64, 64, 17), (33, 129, 17), (784, 40, 17), (784, 130, 17), (130, 70, 300)],
+)
+def test_updates_beyond_one_word_and_tile(
+    n_visible, n_hidden, n_rows, penalty, center, kind, dtype
+):
+    """Against NumPy: with lists, tables and values, steps in passing and of a summed gradient."""
     rng = np.random.default_rng(0)
     state = random_state(n_visible, n_hidden, 21, dtype)
     state.model.W[...] *= 0.1
-    X = (rng.random((17, n_visible)) < density).astype(dtype)
+    density = 0.3 if kind == "mean-field" else kind
+    X = (rng.random((n_rows, n_visible)) < density).astype(dtype)
+    if kind == "mean-field":
+        X *= rng.random(X.shape).astype(dtype)
     state.chains[:] = rng.random(state.chains.shape) < density
-    weights, before = rng.random(17) + 0.5, state.copy()
+    weights, before = rng.random(n_rows) + 0.5, state.copy()
     learn(
-        state, Contrastive(PERSISTENT, 1, True, Penalty(0.5, 0.1, 0.05)), X, weights, [0, 17], [0.2]
-    )
+        state, Contrastive(PERSISTENT, 1, center, penalty), X, weights, [0, n_rows], [0.2],
+        packed=kind != "mean-field",
+    )  # fmt: skip
     (W, b, c), velocity = parameters(before), [x.astype(float) for x in before.velocity]
-    mu, lam = before.visible_mean, before.hidden_mean.astype(float)
+    mu, lam = before.visible_mean * center, before.hidden_mean.astype(float) * center
     rows, chains = X.astype(float), state.chains.astype(float)
-    shares = np.concatenate([weights / 17, np.full(21, -weights.mean() / 21)])
+    shares = np.concatenate([weights / n_rows, np.full(21, -weights.mean() / 21)])
     v = np.vstack([rows, chains])
     p = 1.0 / (1.0 + np.exp(-(v @ W.T + c))) - lam
     dW = (shares[:, None] * p).T @ (v - mu)
     dc = shares @ p - dW @ mu
     db = shares @ v - dW.T @ lam
-    moved = 0.2 * dW - 0.2 * 0.1 * W + 0.5 * velocity[0]
+    momentum, decay, l1 = penalty
+    moved = 0.2 * dW - 0.2 * decay * W + momentum * velocity[0]
     W = W + moved
-    W = np.sign(W) * np.maximum(np.abs(W) - 0.2 * 0.05, 0.0)
-    expected = W, b + 0.2 * db + 0.5 * velocity[1], c + 0.2 * dc + 0.5 * velocity[2]
+    W = np.sign(W) * np.maximum(np.abs(W) - 0.2 * l1, 0.0)
+    expected = W, b + 0.2 * db + momentum * velocity[1], c + 0.2 * dc + momentum * velocity[2]
     for computed, wanted in zip(state.model, expected):
         assert np.abs(computed - wanted).max() < 200 * np.finfo(dtype).eps * np.abs(wanted).max()
 

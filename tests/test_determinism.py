@@ -144,16 +144,22 @@ def test_threads_do_not_matter_around_the_chunk_size(monkeypatch, n_rows):
 
 
 @pytest.mark.parametrize("start", [CDRBM, PCDRBM, RdmRBM])
-def test_workers_may_share_a_tile(monkeypatch, start):
-    """Four tiles of visible and two of hidden units, among more workers than threads."""
-    X = (np.random.default_rng(0).random((65, 200)) < 0.4).astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("density, binarize", [(0.05, 0.0), (0.6, 0.0), (0.3, None)])
+@pytest.mark.parametrize("batch_size", [1, 13])
+def test_workers_may_share_a_tile(monkeypatch, start, dtype, density, binarize, batch_size):
+    """Few tiles among more workers than threads: lists, tables, values, and a single chain."""
+    X = (np.random.default_rng(0).random((26, 200)) < density).astype(dtype)
+    X *= 0.7 if binarize is None else 1.0
 
     def arrays():
-        return start(70, batch_size=13, n_iter=1, random_state=0).fit(X)._parameters()
+        params = {"batch_size": batch_size, "n_iter": 1, "binarize": binarize}
+        model = start(70, random_state=0, **params).fit(X)
+        return [*model._parameters(), model._state.chains]
 
     serial = arrays()
     monkeypatch.setattr(criteria.contrastive, "PARALLEL_FLOPS", 0.0)
-    for n_workers in (2, 3, 4):
+    for n_workers in (2, 3, 9):
         monkeypatch.setattr(criteria.contrastive, "n_threads", lambda n=n_workers: n)
         for one, other in zip(arrays(), serial):
             np.testing.assert_array_equal(one, other)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -475,6 +476,12 @@ def test_history_holds_one_entry_per_epoch(estimator_class, bits):
         few.log_pseudolikelihood(bits[:16]).mean(),
         rtol=1e-12,
     )
+    rows, chains = few.free_energy(bits[:16]), few.free_energy(few._state.chains)
+    gap = few.history_["free_energy_gap"][-1]
+    np.testing.assert_allclose(gap, chains.mean() - rows.mean(), atol=1e-10)
+    visible = expit(few.transform(bits[:16]) @ few.components_ + few.intercept_visible_)
+    error = np.square(bits[:16] - visible).sum(axis=1).mean()
+    np.testing.assert_allclose(few.history_["reconstruction_error"][-1], error, rtol=1e-10)
 
 
 def test_verbose_prints_a_line_per_epoch_and_changes_no_bit(estimator_class, bits, capsys):

@@ -1,12 +1,12 @@
 """The kernel behind the contrastive criteria: whole minibatch updates of an RBM.
 
-One update works through the units, not the rows: every pass is parallel over tiles of units, so
-that each thread keeps its part of the weights at hand whatever the size of the minibatch; more
-threads than tiles find no work. The chains and then the data lie in one *stack* of packed states.
-The chains take their Gibbs steps (negative phase); then each tile of hidden units makes
-w_r (p_r - lambda), p = P(h = 1 | v), of both phases at once, and one product with the transposed
-stack is its gradient, which steps at once. Products with packed states need no multiplications,
-see :mod:`skebm._bits`.
+One update works through the units, not the rows: threads share tiles of units, so that each keeps
+its part of the weights at hand whatever the size of the minibatch. Whatever is written belongs to
+one row, cell (tile, chain), word or tile, so that no bit depends on who did it. The chains and
+then the data lie in one *stack* of packed states. The chains take their Gibbs steps (negative
+phase); then each tile of hidden units makes w_r (p_r - lambda), p = P(h = 1 | v), of both phases
+at once, and one product with the transposed stack is its gradient, which steps at once. Products
+with packed states need no multiplications, see :mod:`skebm._bits`.
 
 Centring (Melchior, Fischer, Wiskott 2016, JMLR 17(99), sections 2 and 3): with offsets mu, lambda
 the gradient of W is the difference of <(v - mu)(p - lambda)'> between data and model, and
@@ -40,6 +40,10 @@ FROM_DATA, PERSISTENT, RANDOM = 0, 1, 2
 OFFSET_RATE = 0.01
 
 VISIBLE_ROWS = 256  # weights of a tile that step together, while they are near
+
+# Most rows whose gradient is added to the weights in passing, a word of rows at a time, and so
+# rounded to them up to eight times; that of more is summed first.
+ROWS_IN_PASSING = 8 * WORD
 
 
 class Phase(NamedTuple):
@@ -125,13 +129,16 @@ def train(
         weights, scale = weigh_rows(batches, t, n_chains, from_data, model.b)
         n_rows, along = weights.shape[0], np.empty(weights.shape[0])
         load_rows(batches, t, n_chains, from_data, stack.bits)
-        random = 1 if phase.start == RANDOM else 0
-        if random:
+        first_half = -1 if phase.start == RANDOM else 0
+        if first_half < 0:
             hidden.bits[:] = 0
-        total, n_draws = 0.0, 2 * (2 * phase.n_gibbs_steps + random)
-        for stage in range(n_draws + 3):
-            # Even halves of a Gibbs step draw h | v, odd ones v | h, half -1 draws v from the base.
-            half = stage // 2 - random
+        # Every half of a Gibbs step has two stages; what is set for them means nothing to the rest.
+        index_stage = 2 * (2 * phase.n_gibbs_steps - first_half)
+        step_stage, bias_stage = index_stage + 1, index_stage + 2
+        total = 0.0
+        for stage in range(bias_stage + 1):
+            # Even halves draw h | v, odd ones v | h, half -1 draws v from the base.
+            half = first_half + stage // 2
             to_hidden = half % 2 == 0
             tiles = model.up if to_hidden else model.down
             bias = model.c if to_hidden else (model.b if half > 0 else offsets.base)
@@ -146,20 +153,20 @@ def train(
                 n_source, n_target = n_target, n_source
             stream = HIDDEN if to_hidden else (VISIBLE if half > 0 else START)
             start = values if from_data and half == 0 else values[:0]
-            if stage == n_draws + 2:
+            if stage == bias_stage:
                 total = move_weights(weights, gradient.share)
             # One loop for all stages, since every prange takes a second to compile.
             for index in prange(n_workers):
                 worker = np.int64(index)
-                if stage < n_draws and stage % 2 == 0:
+                if stage < index_stage and stage % 2 == 0:
                     low, high = share_of(n_chains, worker, n_workers)
                     list_ones(source, low, high, n_source)
-                elif stage < n_draws:
+                elif stage < index_stage:
                     draw_units(
                         tiles, bias, source, start, n_chains, key, step + max(half, 0) // 2,
                         stream, n_target, bits, worker, scratch,
                     )  # fmt: skip
-                elif stage == n_draws:
+                elif stage == index_stage:
                     low, high = share_of(n_rows, worker, n_workers)
                     list_ones(stack, low, high, n_visible)
                     project(stack.bits, values, offsets.visible, low, high, along)
@@ -167,7 +174,7 @@ def train(
                     for word in range(low, high):
                         transpose_word(stack.bits, word, n_rows, columns.bits)
                     list_ones(columns, low * WORD, min(n_visible, high * WORD), n_rows)
-                elif stage == n_draws + 1:
+                elif stage == step_stage:
                     low, high = share_of(model.up.shape[0], worker, n_workers)
                     for tile in range(low, high):
                         step_tile(
@@ -251,17 +258,17 @@ def draw_units(
 
 
 @inline
-def project(bits, values, center, low, high, along):
-    """along_r <- mu.v_r for rows ``low:high`` of the stack, mu the visible offsets."""
+def project(bits, values, mean, low, high, along):
+    """along_r <- mu.v_r for rows ``low:high`` of the stack; ``mean`` is mu, padded to words."""
     n_binary = along.shape[0] - values.shape[0]
     sums = np.empty(4 * WORD)  # four that need not wait for each other
     for r in range(low, high):
         sums[:] = 0.0
-        for w in range(center.shape[0] // WORD if r < n_binary else 0):
-            add_selected(sums, w % 4 * WORD, center, w * WORD, bits[r, w])
+        for w in range(mean.shape[0] // WORD if r < n_binary else 0):
+            add_selected(sums, w % 4 * WORD, mean, w * WORD, bits[r, w])
         along[r] = fold_sum(sums, 4 * WORD)
         for i in range(values.shape[1] if r >= n_binary else 0):
-            along[r] += np.float64(values[r - n_binary, i]) * np.float64(center[i])
+            along[r] += np.float64(values[r - n_binary, i]) * np.float64(mean[i])
 
 
 @inline
@@ -294,12 +301,12 @@ def step_tile(
             positive[j] += activation[r, j]
     difference = total.astype(up.dtype)
     plain = penalty.momentum == 0 and penalty.weight_decay == 0 and penalty.l1 == 0
+    in_passing = plain and n_rows <= ROWS_IN_PASSING
     for first in range(0, n_visible, VISIBLE_ROWS):
         last = min(n_visible, first + VISIBLE_ROWS)
-        # A plain step needs no gradient of its own: the weights themselves take it up.
-        gradient = up[first:last] if plain else work.weights[worker, : last - first]
+        gradient = up[first:last] if in_passing else work.weights[worker, : last - first]
         steps = gradient.ravel()
-        if not plain:
+        if not in_passing:
             steps[:] = 0
         if center:
             for i in range(first, last):
@@ -310,7 +317,7 @@ def step_tile(
         multiply(part, last - first, activation[: padded(n_rows) + 1], gradient, table)
         if n_binary < n_rows:
             add_product(values[:, first:last].T, activation[n_binary:n_rows], gradient)
-        if not plain:
+        if not in_passing:
             for i in range(first, last):
                 step_weights(up[i], velocity.up[tile, i], gradient[i - first], rate, penalty)
     for j in range(n_units):

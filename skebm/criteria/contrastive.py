@@ -55,8 +55,9 @@ _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 # Work of an update besides its products, and for each weight, counted like them.
 _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 
-# Work of one kernel call, longer than elsewhere: what is done between them is done by one thread.
-_FLOPS_PER_CALL = 3 * FLOPS_PER_CALL
+# Work of one kernel call, a tenth of a second on one core at the most: longer than elsewhere, since
+# what is done between two of them is done by one thread.
+_TRAINING_FLOPS = 3 * FLOPS_PER_CALL
 
 # Work for each value of rows that are not binary and tile of hidden units, and the memory of
 # such rows in one kernel call.
@@ -220,10 +221,9 @@ class _Run:
             flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)
             most = _BYTES_PER_CALL / (largest * W[0].nbytes)
         self.parallel = flops > PARALLEL_FLOPS
-        self.updates_per_call = max(1, int(min(_FLOPS_PER_CALL / flops, most)))
+        self.updates_per_call = max(1, int(min(_TRAINING_FLOPS / flops, most)))
 
-        n_workers = min(n_threads(), max(len(self.model.up), len(self.model.down)))
-        n_workers = n_workers if self.parallel else 1
+        n_workers = n_threads() if self.parallel else 1
         words = max(self.model.b.size, self.model.c.size) // WORD
         self.scratch = shared_scratch(n_workers, n_chains, words, W)
         self.stack = empty_states(n_rows, n_visible, W)

@@ -98,7 +98,7 @@ def flips_of(W, b):
 
 
 def _tabulate(W, dtype, width, constants):
-    """The tiles of tau of some hidden units, whose part of ``constants`` is added to them."""
+    """The tiles of tau of some hidden units; adds their part to ``constants``."""
     n_tiles, n_blocks = -(-W.shape[1] // width), -(-len(W) // FACTORS)
     tiles = aligned_empty((n_tiles, n_blocks * FACTORS, TILE), dtype)
     tiles[:] = 0.0
@@ -226,7 +226,10 @@ def flip_rows(layers, flips, bits, out):
 
 @inline
 def sort_fields(layers, order, bits, x):
-    """x (n, H) <- fields of the hidden units, in that order; all states are taken for dense."""
+    """x (n, H) <- fields of the hidden units, in that order.
+
+    All states are taken for dense: lists would take longer to compile than they save here.
+    """
     n, width = bits.shape[0], lanes(x)
     states = States(
         np.empty((n, bits.shape[1]), np.uint32), np.empty((n, 0), np.int32), np.empty(n, np.int32)

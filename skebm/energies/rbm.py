@@ -7,9 +7,10 @@ leaves the free energy F(v) = -b.v - sum_j log(1 + e^{c_j + W_j.v}), so that p(v
 import functools
 
 import numpy as np
+from scipy.special import expit
 
 from skebm._bits import Packed, pack, row_tiles, unpack
-from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels
 from skebm.energies._base import Energy, IndependentBernoulli
 from skebm.energies._rbm_chains import sweep_flops
@@ -65,12 +66,12 @@ class BernoulliRBM(Energy):
         out, field = np.empty(len(X)), self._field(base)
         if _is_packed(X):
             _rbm_chains.packed_log_path(
-                self._layers, row_tiles(field), float(beta), X, out, parallel=self._is_many(len(X))
+                self._layers, row_tiles(field), float(beta), X, out, parallel=self._is_large(len(X))
             )
         else:
             _rbm_kernels.log_path(
                 *self._parameters, field, float(beta), self._states(X), out,
-                parallel=self._is_many(len(X)),
+                parallel=self._is_large(len(X)),
             )  # fmt: skip
         return out - (1.0 - beta) * self._base_log_partition(field)
 
@@ -78,7 +79,7 @@ class BernoulliRBM(Energy):
         """P(h = 1 | v), (n, n_components)."""
         W, _, c = self._parameters
         out = np.empty((len(X), len(c)), self.dtype)
-        many = self._is_many(len(X))
+        many = self._is_large(len(X))
         if _is_packed(X):
             _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=many)
         else:
@@ -90,7 +91,7 @@ class BernoulliRBM(Energy):
         H = self._states(H)
         W, b, _ = self._parameters
         out = np.empty((len(H), len(b)), self.dtype)
-        _rbm_kernels.visible_probability(W, b, H, out, parallel=self._is_many(len(H)))
+        _rbm_kernels.visible_probability(W, b, H, out, parallel=self._is_large(len(H)))
         return out
 
     def log_pseudolikelihood(self, X):
@@ -110,6 +111,21 @@ class BernoulliRBM(Energy):
     @functools.cached_property
     def _flip_tables(self):
         return _rbm_flips.flips_of(self.components, self.intercept_visible)
+
+    def of_few(self, X):
+        """F(v) (n,) and the mean-field reconstruction (n, n_features) of some hundred dense rows.
+
+        In NumPy, which is quick enough for them and has no kernels to compile, on one thread.
+        """
+        W, b, c = self._parameters
+        with single_threaded_blas, np.errstate(under="ignore"):
+            fields = X @ W.T
+            fields += c
+            softplus = np.maximum(fields, 0.0) + np.log1p(np.exp(-np.abs(fields)))
+            energy = -(X @ b) - softplus.sum(axis=1, dtype=np.float64)
+            visible = expit(fields, out=fields) @ W
+            visible += b
+        return energy, expit(visible, out=visible)
 
     def gradient(self, X, weights):
         """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""
@@ -212,10 +228,6 @@ class BernoulliRBM(Energy):
     def _is_large(self, n_rows, flops_per_weight=2.0):
         flops = flops_per_weight * n_rows * self.components.size
         return n_rows > CHUNK and flops > PARALLEL_FLOPS
-
-    def _is_many(self, n_rows):
-        # A few hundred rows, as in every epoch's record, are not worth compiling a second twin.
-        return n_rows >= 512 and self._is_large(n_rows)
 
     def _calls(self, n_sweeps, n_chains, slowness=1.0):
         """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each."""
