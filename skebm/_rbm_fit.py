@@ -306,13 +306,14 @@ class LearnsByMinibatches(CallbackSupportMixin):
 def _measure(state, rows, rate):
     """One entry of ``history_``, on a few training rows; needs no random numbers."""
     energy = state.energy()
-    of_chains, _ = energy.of_few(state.chains[:_MONITORED_CHAINS])
-    of_rows, reconstruction = energy.of_few(rows)
-    error = np.square(np.subtract(reconstruction, rows, out=reconstruction), out=reconstruction)
+    of_chains, _ = energy.energy_of_few(state.chains[:_MONITORED_CHAINS])
+    of_rows, fields = energy.energy_of_few(rows)
+    error = energy.reconstruction_of_few(fields)
+    error -= rows
     return {
         "learning_rate": float(rate),
         "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
         "free_energy_gap": float(of_chains.mean() - of_rows.mean()),
-        "reconstruction_error": float(error.sum(axis=1).mean()),
+        "reconstruction_error": float(np.square(error, out=error).sum(axis=1).mean()),
         "weight_norm": float(np.sqrt(np.square(state.model.W, dtype=np.float64).sum())),
     }

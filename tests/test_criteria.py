@@ -137,7 +137,7 @@ def test_large_updates_are_the_twin(start, dtype):
 @pytest.mark.parametrize("penalty", [PLAIN, Penalty(0.5, 0.1, 0.05)])
 @pytest.mark.parametrize(
     "n_visible, n_hidden, n_rows",
-    [(130, 70, 17), (64, 64, 17), (33, 129, 17), (784, 40, 17), (784, 130, 17), (130, 70, 300)],
+    [(130, 70, 17), (64, 64, 17), (33, 129, 17), (784, 40, 17), (784, 130, 17), (130, 70, 1100)],
 )
 def test_updates_beyond_one_word_and_tile(
     n_visible, n_hidden, n_rows, penalty, center, kind, dtype

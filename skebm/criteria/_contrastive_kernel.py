@@ -42,8 +42,8 @@ OFFSET_RATE = 0.01
 VISIBLE_ROWS = 256  # weights of a tile that step together, while they are near
 
 # Most rows whose gradient is added to the weights in passing, a word of rows at a time, and so
-# rounded to them up to eight times; that of more is summed first.
-ROWS_IN_PASSING = 8 * WORD
+# rounded to them as often as there are words; that of more is summed first.
+ROWS_IN_PASSING = 32 * WORD
 
 
 class Phase(NamedTuple):

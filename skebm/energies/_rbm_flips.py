@@ -103,11 +103,11 @@ def _tabulate(W, dtype, width, constants):
     tiles = aligned_empty((n_tiles, n_blocks * FACTORS, TILE), dtype)
     tiles[:] = 0.0
     for first in range(0, len(W), 8 * FACTORS):  # so many stay in the cache
-        weights = W[first : first + 8 * FACTORS].astype(np.float64)
+        weights = W[first : first + 8 * FACTORS].astype(dtype, copy=False)
         odds = np.expm1(weights)
         products = np.multiply.reduceat(1.0 + 0.5 * odds, range(0, len(odds), FACTORS))
-        constants += np.log(products).sum(axis=0)
-        constants[1] -= weights.sum(axis=0)
+        constants += np.log(products).sum(axis=0, dtype=np.float64)
+        constants[1] -= weights.sum(axis=0, dtype=np.float64)
         tau = np.divide(odds, odds + 2.0, out=odds)
         for tile in range(n_tiles):
             part = tau[:, tile * width : (tile + 1) * width]

@@ -112,8 +112,8 @@ class BernoulliRBM(Energy):
     def _flip_tables(self):
         return _rbm_flips.flips_of(self.components, self.intercept_visible)
 
-    def of_few(self, X):
-        """F(v) (n,) and the mean-field reconstruction (n, n_features) of some hundred dense rows.
+    def energy_of_few(self, X):
+        """F(v) of some hundred dense rows, (n,) float64, and their hidden fields, (n, H).
 
         In NumPy, which is quick enough for them and has no kernels to compile, on one thread.
         """
@@ -122,10 +122,15 @@ class BernoulliRBM(Energy):
             fields = X @ W.T
             fields += c
             softplus = np.maximum(fields, 0.0) + np.log1p(np.exp(-np.abs(fields)))
-            energy = -(X @ b) - softplus.sum(axis=1, dtype=np.float64)
-            visible = expit(fields, out=fields) @ W
-            visible += b
-        return energy, expit(visible, out=visible)
+            return -(X @ b) - softplus.sum(axis=1, dtype=np.float64), fields
+
+    def reconstruction_of_few(self, fields):
+        """Mean-field visible units (n, n_features) of the rows with these hidden fields."""
+        W, b, _ = self._parameters
+        with single_threaded_blas:
+            visible = expit(fields) @ W
+        visible += b
+        return expit(visible, out=visible)
 
     def gradient(self, X, weights):
         """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""
