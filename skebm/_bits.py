@@ -24,7 +24,7 @@ from skebm._words import add_masked, count_ones, write_ones
 WORD = 32
 
 # Share of ones up to which a list is faster than tables that are shared by some 100 states.
-SPARSE = 0.3
+SPARSE = 0.22
 
 # Work of a product per state, and of its tables, for each word and tile: the flops that a dense
 # product has done in the same time.

@@ -68,7 +68,7 @@ def test_tiles_hold_the_matrix_and_zeros(dtype, shape):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("density", [0.0, 0.05, 0.29, 0.31, 0.5, 1.0])
+@pytest.mark.parametrize("density", [0.0, 0.05, 0.21, 0.23, 0.5, 1.0])
 @pytest.mark.parametrize("n, width, columns", [(1, 1, 1), (9, 70, 130), (130, 64, 64)])
 def test_products_are_those_of_dense_matrices(dtype, density, n, width, columns):
     """Lists, tables and both: a wrong bit would be an error of a whole entry."""
@@ -87,7 +87,7 @@ def test_products_are_those_of_dense_matrices(dtype, density, n, width, columns)
 
 def test_a_product_does_not_depend_on_the_other_states():
     """Each state takes its own way, so that chains are the same whoever they run with."""
-    X = np.vstack([random_bits(20, 200, density) for density in (0.1, 0.28, 0.32, 0.9)])
+    X = np.vstack([random_bits(20, 200, density) for density in (0.1, 0.2, 0.24, 0.9)])
     matrix = np.random.default_rng(1).normal(size=(200, 64)).astype(np.float32)
     tiles = _bits.to_tiles(matrix)
 
@@ -105,7 +105,7 @@ def test_a_product_does_not_depend_on_the_other_states():
 
 @pytest.mark.parametrize("width", [1, 40, 64, 300])
 def test_lists_of_ones(width):
-    X = np.vstack([random_bits(6, width, d) for d in (0.0, 0.02, 0.2, 0.3, 0.31, 0.6)])
+    X = np.vstack([random_bits(6, width, d) for d in (0.0, 0.02, 0.2, 0.22, 0.23, 0.6)])
     states = states_of(X, np.empty(0, np.float32))
     list_all(states, width)
     for row, ones, count in zip(X, states.ones, states.counts):
