@@ -222,9 +222,9 @@ def _survey(X):
     n_rows = max(1, _SURVEYED // max(1, values.shape[1]))
     for first in range(0, len(values), n_rows):
         part = values[first : first + n_rows]
-        zero, one = part == 0, part == 1
-        if (zero | one).all():  # the usual case, and the quickest way to know
-            found = [value for value, where in ((0, zero), (1, one)) if where.any()]
+        counts = [np.count_nonzero(part == value) for value in (0, 1)]
+        if sum(counts) == part.size:  # the usual case, and the quickest way to know
+            found = [value for value, count in enumerate(counts) if count]
             low, high = min([low, *found]), max([high, *found])
             zeros = zeros or 0 in found
             continue

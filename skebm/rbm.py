@@ -82,7 +82,7 @@ class CDRBM(BaseRBM):
     An update costs (3 + 2k) products of a minibatch (or the chains) with the weights, that is
     2 (3 + 2k) · batch_size · n_features · n_components operations, in float32 if X is float32.
     Binary states are kept as bits and their products are sums of looked-up rows, or of single
-    rows where less than 30 % of the units are on.
+    rows where less than 22 % of the units are on.
     Memory: the data as bits (or as CSR), some seven times the weights (ten with momentum), and
     about a float32 row for each row of a minibatch and each chain.
 
@@ -185,7 +185,7 @@ class PCDRBM(BaseRBM):
     An update costs (3 + 2k) products of a minibatch (or the chains) with the weights, that is
     2 (3 + 2k) · batch_size · n_features · n_components operations, in float32 if X is float32.
     Binary states are kept as bits and their products are sums of looked-up rows, or of single
-    rows where less than 30 % of the units are on.
+    rows where less than 22 % of the units are on.
     Memory: the data as bits (or as CSR), some seven times the weights (ten with momentum), and
     about a float32 row for each row of a minibatch and each chain.
 
@@ -329,7 +329,7 @@ class RdmRBM(BaseRBM):
     An update costs (3 + 2k) products of a minibatch (or the chains) with the weights, that is
     2 (3 + 2k) · batch_size · n_features · n_components operations, in float32 if X is float32.
     Binary states are kept as bits and their products are sums of looked-up rows, or of single
-    rows where less than 30 % of the units are on.
+    rows where less than 22 % of the units are on.
     Memory: the data as bits (or as CSR), some seven times the weights (ten with momentum), and
     about a float32 row for each row of a minibatch and each chain.
 
