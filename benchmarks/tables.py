@@ -117,11 +117,11 @@ def _ratio(found, key):
 def _other(found):
     parts = []
     if "times_gemm" in found:
-        parts.append(f"{found['times_gemm']:.2f} × the matrix product in it")
+        parts.append(f"takes {found['times_gemm']:.2f} × the matrix product in it")
     if "over_numpy" in found:
-        parts.append(f"{_ratio(found, 'over_numpy')} × NumPy")
+        parts.append(f"{_ratio(found, 'over_numpy')} × faster than NumPy")
     if "times_given" in found:
-        parts.append(f"{found['times_given']:.2f} × weights and data")
+        parts.append(f"{found['times_given']:.2f} × the size of weights and data")
     for peer, name in (("scikit_learn", "BernoulliRBM"), ("rbms", "rbms")):
         if f"{peer}_megabytes" in found:
             parts.append(f"{name} {_memory(found, f'{peer}_')}")

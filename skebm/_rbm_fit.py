@@ -34,9 +34,9 @@ from skebm.energies import IndependentBernoulli
 
 _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 
-# Training rows that the curves in ``history_`` are measured on: a few percent of an epoch's work.
-_MONITORED_ROWS = 16, 128
-_MONITORED_CHAINS = 512
+# Training rows, fewest and most, that the curves in ``history_`` are measured on, and most chains:
+# a few percent of an epoch's work.
+_MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
 
 HISTORY = (
     "learning_rate",
@@ -310,10 +310,12 @@ def _measure(state, rows, rate):
     of_rows, fields = energy.energy_of_few(rows)
     error = energy.reconstruction_of_few(fields)
     error -= rows
+    with np.errstate(under="ignore"):
+        error = np.square(error, out=error).sum(axis=1)
     return {
         "learning_rate": float(rate),
         "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
         "free_energy_gap": float(of_chains.mean() - of_rows.mean()),
-        "reconstruction_error": float(np.square(error, out=error).sum(axis=1).mean()),
+        "reconstruction_error": float(error.mean()),
         "weight_norm": float(np.sqrt(np.square(state.model.W, dtype=np.float64).sum())),
     }

@@ -68,8 +68,8 @@ class CDRBM(BaseRBM):
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
         Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
-        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
-        the rows) and ``reconstruction_error`` (squared, of the mean field).
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -171,8 +171,8 @@ class PCDRBM(BaseRBM):
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
         Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
-        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
-        the rows) and ``reconstruction_error`` (squared, of the mean field).
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -315,8 +315,8 @@ class RdmRBM(BaseRBM):
         Means of the training data, clipped away from 0 and 1; the base of AIS.
     history_ : dict of ndarray of shape (n_iter_,)
         Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
-        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of the chains over
-        the rows) and ``reconstruction_error`` (squared, of the mean field).
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
     n_iter_ : int
         Epochs made.
     n_features_in_ : int

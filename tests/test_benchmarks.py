@@ -179,7 +179,7 @@ def test_memory_is_shown_as_memory():
     text = "; ".join(tables.cells(found))
     assert found["process_over_rbms"] == pytest.approx(0.6)
     assert "20 of 120 MB" in text and "rbms 100 of 200 MB" in text
-    assert "0.50 × weights and data" in text
+    assert "0.50 × the size of weights and data" in text
     assert "per update" not in text
 
 
@@ -253,8 +253,8 @@ def test_the_section_says_what_the_files_say(results):
     )
     cells = next(line for line in text.splitlines() if line.startswith("| PCD-1 update, batch 512"))
     assert [cell.strip() for cell in cells.split("|")[3:7]] == ["50 %", "4.0", "5.0", "1.9"]
-    assert "1.20 × the matrix product in it" in text and "80.0 × NumPy" in text
-    assert "1 % of the units active takes 0.22 of the" in words
+    assert "takes 1.20 × the matrix product in it" in text and "80.0 × faster than NumPy" in text
+    assert "1 % of the visible units active takes 0.22 of the" in words
     assert "nan" not in text
 
 

@@ -137,7 +137,15 @@ def test_large_updates_are_the_twin(start, dtype):
 @pytest.mark.parametrize("penalty", [PLAIN, Penalty(0.5, 0.1, 0.05)])
 @pytest.mark.parametrize(
     "n_visible, n_hidden, n_rows",
-    [(130, 70, 17), (64, 64, 17), (33, 129, 17), (784, 40, 17), (784, 130, 17), (130, 70, 1100)],
+    [
+        (130, 70, 17),
+        (64, 64, 17),
+        (33, 129, 17),
+        (784, 40, 17),
+        (784, 130, 17),
+        (130, 70, 1003),
+        (130, 70, 1100),
+    ],
 )
 def test_updates_beyond_one_word_and_tile(
     n_visible, n_hidden, n_rows, penalty, center, kind, dtype
@@ -172,6 +180,8 @@ def test_updates_beyond_one_word_and_tile(
     expected = W, b + 0.2 * db + momentum * velocity[1], c + 0.2 * dc + momentum * velocity[2]
     for computed, wanted in zip(state.model, expected):
         assert np.abs(computed - wanted).max() < 200 * np.finfo(dtype).eps * np.abs(wanted).max()
+    if momentum:
+        assert np.abs(state.velocity.W - moved).max() < 200 * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("start", STARTS)

@@ -132,7 +132,7 @@ def train(
         first_half = -1 if phase.start == RANDOM else 0
         if first_half < 0:
             hidden.bits[:] = 0
-        # Every half of a Gibbs step has two stages; what is set for them means nothing to the rest.
+        # Every half of a Gibbs step has two stages, the only ones that use what is set from `half`.
         index_stage = 2 * (2 * phase.n_gibbs_steps - first_half)
         step_stage, bias_stage = index_stage + 1, index_stage + 2
         total = 0.0

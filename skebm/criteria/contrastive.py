@@ -55,8 +55,8 @@ _WEIGHTS, _CHAINS, _TRAINING = 1, 2, 3  # purposes of random numbers
 # Work of an update besides its products, and for each weight, counted like them.
 _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 
-# Work of one kernel call, a tenth of a second on one core at the most: longer than elsewhere, since
-# what is done between two of them is done by one thread.
+# Work of one kernel call, a tenth of a second on one core or a single update: longer than
+# elsewhere, since what is done between two of them is done by one thread.
 _TRAINING_FLOPS = 3 * FLOPS_PER_CALL
 
 # Work for each value of rows that are not binary and tile of hidden units, and the memory of

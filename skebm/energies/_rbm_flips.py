@@ -33,9 +33,10 @@ from skebm._words import FACTORS, multiply_factors
 TILE, GROUP = 256, 8
 
 # Largest weights of single units, and of double ones by the precision of the model. Factors of a
-# float32 model may lose 6 of their 24 bits, those of a float64 model 12 of 53. They do so only
-# where |x_j| is about as large as w, too; a sum of hundreds of terms that comes to |x_j| has lost
-# as much in float32. Factors of a float32 model in float64 may lose 25 bits and keep 28.
+# float32 model may lose 6 of their 24 bits, besides the last two of tau, those of a float64 model
+# 12 of 53. They do so only where |x_j| is about as large as w, too; a sum of hundreds of terms that
+# comes to |x_j| has lost as much in float32. Factors of a float32 model in float64 may lose 25 bits
+# and keep 28.
 SINGLE = 4.8
 DOUBLE = {np.dtype(np.float32): 18.0, np.dtype(np.float64): 9.0}
 

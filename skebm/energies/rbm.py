@@ -79,11 +79,11 @@ class BernoulliRBM(Energy):
         """P(h = 1 | v), (n, n_components)."""
         W, _, c = self._parameters
         out = np.empty((len(X), len(c)), self.dtype)
-        many = self._is_large(len(X))
+        large = self._is_large(len(X))
         if _is_packed(X):
-            _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=many)
+            _rbm_chains.packed_hidden_probability(self._layers, X, out, parallel=large)
         else:
-            _rbm_kernels.hidden_probability(W, c, self._states(X), out, parallel=many)
+            _rbm_kernels.hidden_probability(W, c, self._states(X), out, parallel=large)
         return out
 
     def visible_probability(self, H):
@@ -122,15 +122,15 @@ class BernoulliRBM(Energy):
             fields = X @ W.T
             fields += c
             softplus = np.maximum(fields, 0.0) + np.log1p(np.exp(-np.abs(fields)))
-            return -(X @ b) - softplus.sum(axis=1, dtype=np.float64), fields
+            return -(X @ b.astype(np.float64)) - softplus.sum(axis=1, dtype=np.float64), fields
 
     def reconstruction_of_few(self, fields):
         """Mean-field visible units (n, n_features) of the rows with these hidden fields."""
         W, b, _ = self._parameters
-        with single_threaded_blas:
+        with single_threaded_blas, np.errstate(under="ignore"):
             visible = expit(fields) @ W
-        visible += b
-        return expit(visible, out=visible)
+            visible += b
+            return expit(visible, out=visible)
 
     def gradient(self, X, weights):
         """Sum_n w_n dF(v_n)/d(W, b, c), flat, in float64."""
