@@ -38,7 +38,7 @@ def draw(rows, path):
         axes.set_title(title, loc="left", fontsize=11)
     threads = max(row["threads"] for row in rows)
     figure.suptitle(
-        f"Time of one PCD update, 784 visible units, 500 hidden, k = 1, {threads:.0f} threads",
+        f"Time of one PCD update: 784 visible units, 500 hidden, {threads:.0f} threads",
         x=0.01, ha="left", fontsize=12.5,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)

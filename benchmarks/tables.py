@@ -18,7 +18,7 @@ DISPLAYED = {"scikit-learn": "BernoulliRBM"}
 _OWN = ("seconds", "share_of_peak", "times_gemm", "megabytes", "times_given", "process_megabytes")
 _TEXT = ("row", "name", "job", "library", "sweep", "data", "input", "cache", "unit")
 
-COLUMNS = ("job", "skebm", "of sgemm", "× BernoulliRBM", "× rbms", "× one thread", "")
+COLUMNS = ("job", "skebm", "of sgemm", "× BernoulliRBM", "× rbms", "× one thread", "in comparison")
 _WIDTHS = (65, 22, 9, 15, 8, 13, 0)
 
 
@@ -168,5 +168,8 @@ def markdown(found):
     """A table of groups in Markdown, without the columns that are empty."""
     rows = [cells(each) for each in found]
     kept = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
-    lines = [COLUMNS, ["---" if i < 2 or not COLUMNS[i] else "---:" for i in range(len(COLUMNS))]]
+    lines = [
+        COLUMNS,
+        ["---" if i in (0, 1, len(COLUMNS) - 1) else "---:" for i in range(len(COLUMNS))],
+    ]
     return "\n".join(f"| {' | '.join(row[i] for i in kept)} |" for row in [*lines, *rows])

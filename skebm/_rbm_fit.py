@@ -218,7 +218,11 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _run_epochs(self, state, rows, weights, history, root, shown):
         if self.verbose and not Contrastive.is_compiled():
-            print(f"[{type(self).__name__}] compiling kernels, or loading them", flush=True)
+            print(
+                f"[{type(self).__name__}] compiling kernels, some ten seconds once on every "
+                "machine, or loading them",
+                flush=True,
+            )
         bounds = self._minibatches(len(rows))
         n_batches = len(bounds) - 1
         monitored = self._monitored_rows(state, rows)
