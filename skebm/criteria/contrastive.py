@@ -60,8 +60,8 @@ _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 _TRAINING_FLOPS = 3 * FLOPS_PER_CALL
 
 # Work for each value of rows that are not binary and tile of hidden units, and the memory of
-# such rows in one kernel call.
-_VALUE_FLOPS, _BYTES_PER_CALL = 1.5e3, 4e6
+# packed and of such rows in one kernel call.
+_VALUE_FLOPS, _PACKED_BYTES, _VALUE_BYTES = 1.5e3, 1e6, 4e6
 
 
 class Arrays(NamedTuple):
@@ -216,10 +216,10 @@ class _Run:
         flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
         flops += product_flops(n_visible, n_rows, n_hidden, W.dtype)
         flops += criterion.n_gibbs_steps * sweep_flops(n_chains, *W.shape, W.dtype)
-        most = np.inf
+        most = _PACKED_BYTES / (largest * 4 * n_words(n_visible))
         if not packed:
             flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)
-            most = _BYTES_PER_CALL / (largest * W[0].nbytes)
+            most = _VALUE_BYTES / (largest * W[0].nbytes)
         self.parallel = flops > PARALLEL_FLOPS
         self.updates_per_call = max(1, int(min(_TRAINING_FLOPS / flops, most)))
 
