@@ -6,7 +6,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skebm._base import UnnormalizedModel
 from skebm._jit import threads
-from skebm._rbm_fit import HISTORY, LearnsByMinibatches
 from skebm._rng import draw_entropy
 from skebm._validation import (
     Coding,
@@ -18,6 +17,7 @@ from skebm._validation import (
 from skebm.criteria import DIVERGED
 from skebm.energies import BernoulliRBM
 from skebm.energies.rbm import FLIP_FLOPS
+from skebm.rbm._fit import HISTORY, LearnsByMinibatches
 from skebm.samplers import START, conditional_mean, conditional_sample, sample
 
 _CHAIN_RULES = {

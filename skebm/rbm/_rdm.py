@@ -1,0 +1,147 @@
+"""The naive algorithm: chains start at random, every time."""
+
+from skebm.criteria import RANDOM
+from skebm.rbm._fit import CHAIN_RULES
+from skebm.rbm._model import BaseRBM
+
+
+class RdmRBM(BaseRBM):
+    """Bernoulli RBM trained with chains that start at random (Rdm-k), the book's naive algorithm.
+
+    The chains of every negative phase start at independent units with the training means and
+    take k Gibbs steps. The likelihood is poor unless k exceeds the mixing time; what k steps from
+    such a start generate is what it learns to make look like data.
+
+    Parameters
+    ----------
+    n_components : int, default=256
+        Number of hidden units.
+    learning_rate : float, default=0.1
+        Step along the gradient of the mean log-likelihood per row; positive.
+    batch_size : int, default=10
+        Rows of a minibatch. Minibatches differ by one row at most, so none is short.
+    n_iter : int, default=10
+        Epochs, passes over the data in a new order; 0 gives (nearly) independent units.
+    verbose : int or bool, default=0
+        Print a line per epoch. Never changes the result.
+    random_state : None, int, RandomState or Generator, default=None
+        Seed of weights, shuffles and chains. The same seed gives the same bits for any number
+        of threads.
+    n_gibbs_steps : int, default=30
+        Gibbs steps k of every negative phase.
+    n_chains : int or None, default=None
+        Number of chains; None means ``batch_size``.
+    center : bool, default=True
+        Subtract offsets from both layers in the gradient (the training mean from the visible
+        one, a moving mean of P(h = 1 | data) from the hidden one): the model is the same, the
+        path to it is shorter.
+    learning_rate_schedule : {"constant", "linear", "geometric"}, default="geometric"
+        How the rate falls over ``n_iter``: not at all, to zero, or flat for one half and then
+        geometrically to 1 %.
+    momentum : float, default=0.0
+        Share of the last step that is taken again, in [0, 1).
+    weight_decay : float, default=0.0
+        L2 penalty on the weights, not on the biases.
+    l1 : float, default=0.0
+        L1 penalty on the weights; a weight that it drives to zero does not overshoot.
+    binarize : float or None, default=0.5
+        Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
+        None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
+        between are then no likelihoods and do not compare with those of binary data.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last one.
+    n_jobs : int or None, default=None
+        Threads; None leaves Numba's own setting, -1 takes all.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Weights W.
+    intercept_visible_ : ndarray of shape (n_features,)
+        Visible biases b.
+    intercept_hidden_ : ndarray of shape (n_components,)
+        Hidden biases c.
+    log_partition_ : LogPartition
+        log Z that likelihoods are normalised with, computed at first use.
+    visible_mean_ : ndarray of shape (n_features,)
+        Means of the training data, clipped away from 0 and 1; the base of AIS.
+    history_ : dict of ndarray of shape (n_iter_,)
+        Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
+        ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
+    n_iter_ : int
+        Epochs made.
+    n_features_in_ : int
+        Number of visible units.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had any.
+
+    Notes
+    -----
+    An update costs (3 + 2k) products of a minibatch (or the chains) with the weights, that is
+    2 (3 + 2k) · batch_size · n_features · n_components operations, in float32 if X is float32.
+    Binary states are kept as bits and their products are sums of looked-up rows, or of single
+    rows where less than 22 % of the units are on.
+    Memory: the data as bits (or as CSR), some seven times the weights (ten with momentum), and
+    about a float32 row for each row of a minibatch and each chain.
+
+    References
+    ----------
+    A. Decelle, C. Furtlehner, B. Seoane (2021). Equilibrium and non-equilibrium regimes in the
+    learning of restricted Boltzmann machines. NeurIPS.
+
+    I. Goodfellow, Y. Bengio, A. Courville (2016). Deep Learning, algorithm 18.1.
+
+    Examples
+    --------
+    >>> from skebm import RdmRBM
+    >>> from skebm.datasets import make_bars_and_stripes
+    >>> X = make_bars_and_stripes(200, size=3, random_state=0).data
+    >>> model = RdmRBM(8, n_iter=20, random_state=0).fit(X)
+    >>> model.score_samples(X).shape
+    (200,)
+    >>> model.score(X) > -6.24  # independent units
+    True
+    """
+
+    _start = RANDOM
+    _rules = CHAIN_RULES
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        learning_rate=0.1,
+        batch_size=10,
+        n_iter=10,
+        verbose=0,
+        random_state=None,
+        n_gibbs_steps=30,
+        n_chains=None,
+        center=True,
+        learning_rate_schedule="geometric",
+        momentum=0.0,
+        weight_decay=0.0,
+        l1=0.0,
+        binarize=0.5,
+        warm_start=False,
+        n_jobs=None,
+    ):
+        super().__init__(
+            n_components,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            n_iter=n_iter,
+            verbose=verbose,
+            random_state=random_state,
+            n_gibbs_steps=n_gibbs_steps,
+            center=center,
+            learning_rate_schedule=learning_rate_schedule,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            l1=l1,
+            binarize=binarize,
+            warm_start=warm_start,
+            n_jobs=n_jobs,
+        )
+        self.n_chains = n_chains
