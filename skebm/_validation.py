@@ -16,6 +16,15 @@ from skebm._warn import warn
 _SURVEYED = 65536
 
 
+def duration(seconds):
+    """A time in words, in the unit that suits it."""
+    units = [("s", 1.0, 120.0), ("min", 60.0, 7200.0), ("h", 3600.0, 172800.0),
+             ("days", 86400.0, 63072000.0), ("years", 31536000.0, np.inf)]  # fmt: skip
+    name, unit = next((name, unit) for name, unit, below in units if seconds < below or unit > 3e7)
+    value = seconds / unit
+    return f"{value:.2g} {name}" if not 10 <= value < 1e6 else f"{value:,.0f} {name}"
+
+
 # -- parameters --------------------------------------------------------------------------------
 
 

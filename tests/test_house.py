@@ -21,7 +21,7 @@ CELLAR, ENERGIES, SAMPLERS, TOOLS, BASE, ESTIMATORS, TOP = range(7)
 LAYERS = {
     **dict.fromkeys(
         ["_version", "_jit", "_simd", "_words", "_bits", "_rng", "_rows", "_numerics",
-         "_validation", "_callbacks", "_warn"], CELLAR
+         "_validation", "_callbacks", "_warn", "_distribute"], CELLAR
     ),
     "energies": ENERGIES,
     "samplers": SAMPLERS,
@@ -304,6 +304,8 @@ def typed_by_users():
                     yield f"{name}.{attribute}", value
     for name in datasets.__all__:
         yield name, getattr(datasets, name)
+    for name in ("exact_moments", "exact_log_likelihood_gradient"):
+        yield name, getattr(partition, name)
 
 
 TYPED = dict(typed_by_users())

@@ -5,11 +5,22 @@ five methods of :class:`Energy`, and it gets Gibbs sampling and every estimate o
 """
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
 
 from skebm._rng import host_generator
+
+# Predicted seconds on one core beyond which no exact method starts.
+LONGEST = 3600.0
+
+
+class ExactMoments(NamedTuple):
+    """log Z in nats, and d log Z / d theta = -E[dE(x) / d theta], flat and ordered as gradients."""
+
+    log_partition: float
+    gradient: np.ndarray
 
 
 class Energy(ABC):
@@ -58,6 +69,26 @@ class Energy(ABC):
     def exact_seconds(self):
         """Predicted time of :meth:`exact_log_partition` on one core."""
         return 0.0
+
+    def n_exact_bits(self):
+        """Exact methods sum over 2^bits states; None where they know a closed form."""
+        return None
+
+    def exact_moments(self):
+        """:class:`ExactMoments` by summation over all states, or None where out of reach."""
+        return None
+
+    def exact_moments_seconds(self):
+        """Predicted time of :meth:`exact_moments` on one core."""
+        return np.inf
+
+    def exact_sample(self, n_samples, entropy):
+        """Independent draws (n_samples, n_features) of the model, a function of ``entropy``."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be drawn from exactly.")
+
+    def unflatten(self, theta):
+        """A dict of arrays shaped like the parameters, from a flat array in their order."""
+        return {"theta": np.asarray(theta)}
 
     def log_path(self, X, beta, base):
         """log f_beta(x), the annealing path from ``base`` (beta = 0) to the model (beta = 1)."""

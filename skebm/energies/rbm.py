@@ -11,8 +11,8 @@ from scipy.special import expit
 
 from skebm._bits import Packed, pack, row_tiles, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
-from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels
-from skebm.energies._base import Energy, IndependentBernoulli
+from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels, _rbm_moments
+from skebm.energies._base import LONGEST, Energy, ExactMoments, IndependentBernoulli
 from skebm.energies._rbm_chains import sweep_flops
 
 # Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
@@ -48,6 +48,9 @@ class BernoulliRBM(Energy):
     @property
     def n_features(self):
         return self.components.shape[1]
+
+    def __reduce__(self):
+        return type(self), self._parameters  # what is derived from them is made where it is needed
 
     # -- densities and conditionals ------------------------------------------------------------
 
@@ -204,16 +207,59 @@ class BernoulliRBM(Energy):
         weights, _, larger = self._by_size()
         return _rbm_exact.predicted_seconds(weights, larger)
 
+    def n_exact_bits(self):
+        """Units of the smaller layer, whose states are summed over."""
+        return min(self.components.shape)
+
     def exact_log_partition(self):
         """log Z in nats by enumeration of the smaller layer, None if that takes hours."""
-        if self.exact_seconds() > _rbm_exact.LONGEST:
+        if self.exact_seconds() > LONGEST:
             return None
         return _rbm_exact.log_partition(*self._by_size())
+
+    def exact_moments_seconds(self):
+        """Predicted time of :meth:`exact_moments` on one core."""
+        weights, _, larger = self._by_size()
+        return _rbm_moments.predicted_seconds(weights, larger)
+
+    def exact_moments(self):
+        """log Z and E[h v'], E[v], E[h] by enumeration of the smaller layer; None beyond hours."""
+        if self.exact_moments_seconds() > LONGEST:
+            return None
+        log_partition, smaller, larger, products = _rbm_moments.moments(*self._by_size())
+        parts = products, larger, smaller
+        if not self._hidden_is_smaller:
+            parts = products.T, smaller, larger
+        return ExactMoments(log_partition, np.concatenate([part.ravel() for part in parts]))
+
+    def exact_sample(self, n_samples, entropy):
+        """Independent draws, (n_samples, n_features), by enumeration of the smaller layer."""
+        if self.n_exact_bits() > _rbm_moments.MOST_SAMPLED_UNITS:
+            raise ValueError(
+                f"exact draws need a layer of at most {_rbm_moments.MOST_SAMPLED_UNITS} units, "
+                f"the smaller one has {self.n_exact_bits()}."
+            )
+        smaller, larger = _rbm_moments.sample(*self._by_size(), n_samples, entropy)
+        return (larger if self._hidden_is_smaller else smaller).astype(self.dtype)
+
+    def unflatten(self, theta):
+        """``components``, ``intercept_visible`` and ``intercept_hidden`` of a flat array."""
+        n_hidden, n_visible = self.components.shape
+        W, b, c = np.split(theta, [n_hidden * n_visible, n_hidden * n_visible + n_visible])
+        return {
+            "components": W.reshape(n_hidden, n_visible),
+            "intercept_visible": b,
+            "intercept_hidden": c,
+        }
+
+    @property
+    def _hidden_is_smaller(self):
+        return self.components.shape[0] <= self.components.shape[1]
 
     def _by_size(self):
         """Weights (n, N), biases (n,) of the smaller layer and (N,) of the larger one."""
         W, b, c = self._parameters
-        return (W, c, b) if W.shape[0] <= W.shape[1] else (W.T, b, c)
+        return (W, c, b) if self._hidden_is_smaller else (W.T, b, c)
 
     # -- shared by the above -------------------------------------------------------------------
 

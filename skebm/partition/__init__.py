@@ -11,9 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from skebm._warn import warn
 from skebm.partition._result import LogPartition
 from skebm.partition.ais import annealed_importance_sampling
-from skebm.partition.exact import cheap_log_partition, exact_log_partition
+from skebm.partition.exact import (
+    cheap_log_partition,
+    exact_log_likelihood_gradient,
+    exact_log_partition,
+    exact_moments,
+)
 
-__all__ = ["LogPartition", "log_partition"]
+__all__ = ["LogPartition", "exact_log_likelihood_gradient", "exact_moments", "log_partition"]
 
 METHODS = ("auto", "exact", "ais")
 

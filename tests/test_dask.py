@@ -1,0 +1,109 @@
+"""A real cluster of two processes gives the bits of one thread, also when one of them dies."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+
+from skebm._distribute import is_distributed
+from skebm._jit import threads
+from skebm.energies import BernoulliRBM
+
+distributed = pytest.importorskip("distributed")
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def exact_log_partition():
+    """2^24 states, some two seconds on one core, which are cut into a dozen tasks."""
+    rng = np.random.default_rng(0)
+    shapes = (24, 300), 300, 24
+    energy = BernoulliRBM(*(rng.normal(0.0, 0.3, shape) for shape in shapes))
+    assert energy.exact_seconds() > 2.0
+    return energy.exact_log_partition()
+
+
+@pytest.fixture(params=[exact_log_partition], ids=lambda job: job.__name__)
+def job(request):
+    """Everything that is sent to workers: functions that return what must be the same."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A scheduler in this process, and two workers with one thread each."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None,
+            local_directory=tmp_path_factory.mktemp("dask"),
+        ) as cluster,
+        distributed.Client(cluster),
+    ):  # fmt: skip
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Results of one thread of this process, computed once."""
+    known = {}
+
+    def of(job):
+        if job not in known:
+            with threads(1):
+                known[job] = job()
+        return known[job]
+
+    return of
+
+
+def test_a_cluster_gives_the_same_bits(cluster, job, expected):
+    here = expected(job)
+    before = cluster.scheduler.transition_counter
+    with parallel_config(backend="dask"):
+        assert is_distributed()
+        assert job() == here
+    assert not is_distributed()
+    assert cluster.scheduler.transition_counter > before + 10  # the work was done there
+
+
+class Assassin(threading.Thread):
+    """Kills one worker as soon as it has work and some task of the cluster has been done."""
+
+    def __init__(self, cluster):
+        super().__init__(daemon=True)
+        self._scheduler = cluster.scheduler
+        self._nanny = next(iter(cluster.workers.values()))
+        self._over = threading.Event()
+        self.victim, self.killed_at = self._nanny.pid, None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join()
+
+    def run(self):
+        address = self._nanny.worker_address
+        while not self._over.wait(0.005):
+            worker = self._scheduler.workers.get(address)
+            states = [task.state for task in list(self._scheduler.tasks.values())]
+            if worker is not None and worker.processing and "memory" in states:
+                os.kill(self.victim, signal.SIGKILL)
+                self.killed_at = time.perf_counter()
+                return
+
+
+def test_a_worker_may_die(cluster, job, expected):
+    """Its tasks are made again by the other one, or by its successor."""
+    here = expected(job)
+    with parallel_config(backend="dask"), Assassin(cluster) as assassin:
+        assert job() == here
+        finished = time.perf_counter()
+    assert assassin.killed_at is not None and assassin.killed_at < finished
+    assert assassin.victim not in [nanny.pid for nanny in cluster.workers.values()]
