@@ -109,6 +109,21 @@ def joint_log_partition(W, b, c):
     return log_sum_exp([-joint_energy(W, b, c, v, h) for v in all_states(len(b)) for h in hidden])
 
 
+def moments(W, b, c):
+    """(E[h v'], E[v], E[h]) over all 2^(V + H) joint states."""
+    log_z = joint_log_partition(W, b, c)
+    products, visible, hidden = np.zeros((len(c), len(b))), np.zeros(len(b)), np.zeros(len(c))
+    for v in all_states(len(b)):
+        for h in all_states(len(c)):
+            p = math.exp(-joint_energy(W, b, c, v, h) - log_z)
+            products, visible, hidden = (
+                products + p * np.outer(h, v),
+                visible + p * v,
+                hidden + p * h,
+            )
+    return products, visible, hidden
+
+
 def probabilities(W, b, c):
     """p(v) of every state in the order of :func:`all_states`, (2^V,)."""
     values = np.array([-closed_free_energy(W, b, c, v) for v in all_states(len(b))])
@@ -219,6 +234,14 @@ def contrastive_update(
             size = max(abs(W[j, i]) - rate * l1, 0.0)
             W[j, i] = math.copysign(size, W[j, i])
     return (W, b, c), velocity, lam
+
+
+def exact_update(model, velocity, offsets, data, row_weights, rate, *penalty):
+    """:func:`contrastive_update` with every visible state as a chain, weighed by the model."""
+    states, p = all_states(len(model[1])), probabilities(*model)
+    return contrastive_update(
+        model, velocity, offsets, data, row_weights, states, p, rate, *penalty
+    )  # fmt: skip
 
 
 # -- statistics --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from skebm import CDRBM, PCDRBM, RdmRBM, _jit, criteria, energies
 from skebm.energies import BernoulliRBM
+from skebm.partition import exact_log_likelihood_gradient
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
 
@@ -54,6 +55,11 @@ def results(dtype, **params):
     yield cls(5, n_iter=1, random_state=0).fit(sp.csr_array(X)).components_
     small = cls.from_parameters(model.components_[:17], model.intercept_visible_, np.ones(17))
     yield np.array(small.log_partition("exact").value)
+    few = cls.from_parameters(model.components_[:13], model.intercept_visible_, np.ones(13))
+    yield from exact_log_likelihood_gradient(few, X).values()
+    yield few._energy().exact_sample(700, (1, 2, 3))
+    few = cls(12, n_gibbs_steps="exact", batch_size=300, n_iter=1, random_state=0).fit(X)
+    yield from (*few._parameters(), *few.history_.values())
 
 
 def digest(dtype, **params):
@@ -93,7 +99,7 @@ def test_twins_agree(monkeypatch, dtype, kind):
     assert ran == {
         "anneal", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability", "log_path",
         "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
-        "sum_columns", "train", "visible_probability",
+        "sum_columns", "sum_moments", "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from skebm import CDRBM, PCDRBM, RdmRBM
+from skebm.partition import exact_moments
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
@@ -125,6 +126,21 @@ def test_log_partition(narrow, wide):
     for name, run in work.items():
         assert_stops(run, name)
     assert np.isfinite(narrow.log_partition_.value)
+
+
+def test_exact_sums():
+    """The moments and draws of many states, and learning with them."""
+    X = binary(20_000, 40, np.float32)
+    middling = RdmRBM.from_parameters(np.full((26, 40), 0.1), np.ones(40), np.ones(26))
+    drawn = RdmRBM.from_parameters(np.full((24, 1000), 0.1), np.ones(1000), np.ones(24))
+    small = RdmRBM.from_parameters(np.full((16, 40), 0.1), np.ones(40), np.ones(16))
+    exact_moments(small), small._energy().exact_sample(10, (1, 2))  # compiles both
+    learner = PCDRBM(18, n_gibbs_steps="exact", n_iter=FOREVER, batch_size=20_000, random_state=0)
+    assert_stops(lambda: exact_moments(middling), "moments")
+    assert_stops(lambda: drawn._energy().exact_sample(10, (1, 2)), "draws")
+    assert_stops(lambda: learner.fit(X), "learning")
+    assert np.isfinite(learner.components_).all() and np.isfinite(learner.score(X[:50]))
+    assert learner.n_iter_ == len(learner.history_["weight_norm"])
 
 
 def test_log_likelihoods(wide):

@@ -23,7 +23,7 @@ BAD = {
     "n_iter": (-1, 1.5, np.nan, True, "3", None),
     "verbose": (-1, 0.5, "yes", None),
     "random_state": (-1, 0.5, "seed", [1, 2]),
-    "n_gibbs_steps": NUMBERS,
+    "n_gibbs_steps": (*NUMBERS, "all"),
     "n_chains": (-1, 0, 1.5, np.nan, True, "all"),
     "center": (0, 1, "yes", None),
     "learning_rate_schedule": ("cosine", None, 1, ["constant"]),

@@ -3,6 +3,7 @@
 from skebm.criteria._contrastive_kernel import FROM_DATA, PERSISTENT, RANDOM
 from skebm.criteria._sgd import SCHEDULES, Penalty, learning_rates
 from skebm.criteria.contrastive import DIVERGED, Contrastive, LearningState
+from skebm.criteria.exact import Exact, check_reach
 
 __all__ = [
     "DIVERGED",
@@ -11,7 +12,9 @@ __all__ = [
     "RANDOM",
     "SCHEDULES",
     "Contrastive",
+    "Exact",
     "LearningState",
     "Penalty",
+    "check_reach",
     "learning_rates",
 ]

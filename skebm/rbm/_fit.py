@@ -26,8 +26,10 @@ from skebm.criteria import (
     PERSISTENT,
     SCHEDULES,
     Contrastive,
+    Exact,
     LearningState,
     Penalty,
+    check_reach,
     learning_rates,
 )
 from skebm.energies import IndependentBernoulli
@@ -53,7 +55,7 @@ RULES = {
     "n_iter": Number(numbers.Integral, 0),
     "verbose": Number(numbers.Integral, 0, flags=True),
     "random_state": RandomState(),
-    "n_gibbs_steps": positive_integer(),
+    "n_gibbs_steps": positive_integer("exact"),
     "center": Flag(),
     "learning_rate_schedule": Choice(SCHEDULES),
     "momentum": Number(numbers.Real, 0, 1, below=True),
@@ -172,6 +174,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
         try:
             rows, dtype, coding = check_binary(self, X, reset=reset, training=True)
             weights = check_sample_weight(sample_weight, len(rows))
+            if self.n_gibbs_steps == "exact":
+                check_reach(type(self).__name__, self.n_components, rows.n_features)
         except (TypeError, ValueError):
             vars(self).clear()
             vars(self).update(before)
@@ -209,6 +213,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _criterion(self):
         penalty = Penalty(float(self.momentum), float(self.weight_decay), float(self.l1))
+        if self.n_gibbs_steps == "exact":
+            return Exact(bool(self.center), penalty)
         return Contrastive(self._start, int(self.n_gibbs_steps), bool(self.center), penalty)
 
     def _minibatches(self, n_rows):
@@ -217,7 +223,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         return np.arange(n_batches + 1) * n_rows // n_batches
 
     def _run_epochs(self, state, rows, weights, history, root, shown):
-        if self.verbose and not Contrastive.is_compiled():
+        if self.verbose and not self._criterion().is_compiled():
             print(
                 f"[{type(self).__name__}] compiling kernels, some ten seconds once on every "
                 "machine, or loading them",

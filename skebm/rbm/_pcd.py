@@ -26,8 +26,9 @@ class PCDRBM(BaseRBM):
     random_state : None, int, RandomState or Generator, default=None
         Seed of weights, shuffles and chains. The same seed gives the same bits for any number
         of threads.
-    n_gibbs_steps : int, default=5
-        Gibbs steps k of every negative phase.
+    n_gibbs_steps : int or "exact", default=5
+        Gibbs steps k of every negative phase. ``"exact"`` sums over all states of the smaller
+        layer instead, for true maximum likelihood by steps along its gradient.
     n_chains : int or None, default=None
         Number of chains; None means ``batch_size``.
     center : bool, default=True
