@@ -10,9 +10,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy
-from skebm._validation import Choice, Number, RandomState, check_parameters, positive_integer
+from skebm._validation import (
+    Choice,
+    Flag,
+    Jobs,
+    Number,
+    RandomState,
+    check_parameters,
+    positive_integer,
+)
 from skebm.energies import IndependentBernoulli
-from skebm.partition import METHODS, log_partition
+from skebm.partition import CHECKS, METHODS, LogLikelihood, log_partition
 
 BASES = ("marginals", "uniform", "biases")
 _KEPT = 41  # purpose of the random numbers behind ``log_partition_``
@@ -23,7 +31,10 @@ _PARTITION_RULES = {
     "n_temperatures": positive_integer("auto"),
     "target_stderr": Number(numbers.Real, 0, above=True, also=(None,)),
     "level": Number(numbers.Real, 0, 1, above=True, below=True),
+    "check": Choice(CHECKS),
     "random_state": RandomState(),
+    "n_jobs": Jobs(),
+    "return_chains": Flag(),
 }
 
 
@@ -80,6 +91,26 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         """
         return float(np.mean(self.score_samples(X)))
 
+    def log_likelihood(self, X, *, level=0.95):
+        """Mean log-likelihood with its uncertainty: of the rows and of log Z, apart.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, coded as in training.
+        level : float, default=0.95
+            Level of the interval, between 0 and 1.
+
+        Returns
+        -------
+        LogLikelihood
+            ``value`` is :meth:`score`; ``stderr_rows`` shrinks with more rows,
+            ``stderr_log_partition`` does not.
+        """
+        check_is_fitted(self)
+        check_parameters({"level": _PARTITION_RULES["level"]}, {"level": level}, "log_likelihood")
+        return LogLikelihood.of_rows(-self._energies(X), self.log_partition_, level)
+
     def __dir__(self):
         # Notebooks list the fitted attributes of what they display; that must not compute log Z.
         known = vars(self).get("_kept_log_partition") is not None
@@ -108,16 +139,21 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         n_chains=None,
         n_temperatures="auto",
         base="marginals",
+        check="none",
         target_stderr=None,
         level=0.95,
         random_state=None,
+        n_jobs=None,
+        return_chains=False,
     ):
         """Compute log Z afresh.
 
         Parameters
         ----------
-        method : {"auto", "exact", "ais"}, default="auto"
-            Exact enumeration, annealed importance sampling, or exact where it takes seconds.
+        method : {"auto", "exact", "ais", "bridge"}, default="auto"
+            Exact enumeration; annealed importance sampling; that in both directions, put together
+            by Bennett's acceptance ratio; or exact where it takes seconds, else AIS. The
+            docstring of :mod:`skebm.partition` says when to use which.
         n_chains : int or None, default=None
             Number of AIS chains; None plans it for ``target_stderr``, at least 128 and,
             times temperatures, at most 20 million.
@@ -127,16 +163,28 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
             Independent units that AIS starts from: the training data's means (the model's own
             visible biases after ``from_parameters``), fair coins, the visible biases, or means
             strictly between 0 and 1.
+        check : {"none", "reverse"}, default="none"
+            ``"reverse"`` also carries chains from the model back to the base, at three times the
+            cost, and does not believe an estimate by AIS that they contradict.
         target_stderr : float or None, default=None
             Standard error in nats that ``n_chains`` is planned for; None means 0.05.
         level : float, default=0.95
             Level of the interval, between 0 and 1.
         random_state : None, int, RandomState or Generator, default=None
             Seed; None differs at every call.
+        n_jobs : int or None, default=None
+            Threads; None means those of the estimator. Inside ``joblib.parallel_config`` with a
+            backend of several workers, long runs are spread over these in fixed parts. The bits
+            are the same in any case.
+        return_chains : bool, default=False
+            Whether to return the chains of AIS too.
 
         Returns
         -------
         LogPartition
+            Or, with ``return_chains``, a pair of it and a Bunch of ``states`` (n_chains,
+            n_features), in codes 0 and 1, and their ``log_weights`` (n_chains,): weighted draws
+            from the model. The Bunch is None if the result is exact.
 
         Raises
         ------
@@ -146,22 +194,26 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         Warns
         -----
         ConvergenceWarning
-            If AIS itself shows that its interval cannot be trusted.
+            If the run itself shows that its interval cannot be trusted; the message says why,
+            and ``doubts`` of the result too.
         """
         check_is_fitted(self)
         options = {
             "n_chains": n_chains,
             "n_temperatures": n_temperatures,
+            "check": check,
             "target_stderr": target_stderr,
             "level": level,
+            "return_chains": return_chains,
         }
-        values = {"method": method, "random_state": random_state, **options}
+        values = {"method": method, "random_state": random_state, "n_jobs": n_jobs, **options}
         check_parameters(_PARTITION_RULES, values, "log_partition")
-        return self._compute_log_partition(method, base, draw_entropy(random_state), **options)
+        entropy = draw_entropy(random_state)
+        return self._compute_log_partition(method, base, entropy, n_jobs=n_jobs, **options)
 
-    def _compute_log_partition(self, method, base, entropy, **options):
+    def _compute_log_partition(self, method, base, entropy, *, n_jobs=None, **options):
         energy = self._energy()
-        with threads(self.n_jobs):
+        with threads(self.n_jobs if n_jobs is None else n_jobs):
             return log_partition(
                 energy, self._base(energy, base), entropy, method=method, **options
             )

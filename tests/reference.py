@@ -184,6 +184,61 @@ def anneal(W, b, c, base, betas, v, key, chain):
     return math.fsum(increments), v
 
 
+def log_path_between(first, last, beta, v):
+    """log sum_h e^{-(1 - beta) E_0(v, h) - beta E_1(v, h)} of two RBMs (W, b, c) alike in shape."""
+    return log_sum_exp([
+        -(1.0 - beta) * joint_energy(*first, v, h) - beta * joint_energy(*last, v, h)
+        for h in all_states(len(first[2]))
+    ])  # fmt: skip
+
+
+def anneal_between(first, last, betas, v, key, chain, single=False):
+    """(log-weight, last state) of one chain between two RBMs: weigh, then move."""
+    increments = []
+    for k in range(1, len(betas)):
+        increments.append(log_path_between(first, last, betas[k], v))
+        increments.append(-log_path_between(first, last, betas[k - 1], v))
+        mixed = [(1.0 - betas[k]) * x + betas[k] * y for x, y in zip(first, last)]
+        v = addressed_sweep(*mixed, np.zeros(len(v)), 1.0, v, key, chain, k, single)
+    return math.fsum(increments), v
+
+
+def sweep_matrix(W, b, c, base, beta):
+    """Probabilities of one Gibbs sweep on the path from visible state to state, (2^V, 2^V)."""
+    visible, hidden = all_states(len(b)), all_states(len(c))
+    up, down = np.empty((len(visible), len(hidden))), np.empty((len(hidden), len(visible)))
+    for r, v in enumerate(visible):
+        p = [sigmoid(beta * x) for x in hidden_fields(W, c, v)]
+        up[r] = [math.prod(q if on else 1 - q for q, on in zip(p, h)) for h in hidden]
+    for r, h in enumerate(hidden):
+        fields = hidden_fields(np.transpose(W), b, h)
+        p = [sigmoid(beta * x + (1 - beta) * float(a)) for x, a in zip(fields, base)]
+        down[r] = [math.prod(q if on else 1 - q for q, on in zip(p, v)) for v in visible]
+    return up @ down
+
+
+def annealed_probabilities(W, b, c, base, betas):
+    """What one draw of the base and a sweep at each of betas[1:] lead to, (2^V,)."""
+    p = path_probabilities(W, b, c, base, 0.0)
+    for beta in betas[1:]:
+        p = p @ sweep_matrix(W, b, c, base, beta)
+    return p
+
+
+def bennett(forward, backward):
+    """Bennett's log ratio by bisection of equation 12b, in plain sums."""
+    m = math.log(len(forward) / len(backward))
+    low, high = min(*forward, *backward) - 100.0, max(*forward, *backward) + 100.0
+    for _ in range(200):
+        r = (low + high) / 2
+        mistaken = math.fsum(sigmoid(w - r - m) for w in forward)
+        if mistaken > math.fsum(sigmoid(m + r - w) for w in backward):
+            low = r
+        else:
+            high = r
+    return r
+
+
 # -- learning ----------------------------------------------------------------------------------
 
 
@@ -252,6 +307,12 @@ ALPHA = 1e-6  # false-alarm rate of one statistical assertion
 def z_limit(n_comparisons=1):
     """Standard errors that the largest of so many normal deviates exceeds at rate ALPHA."""
     return float(stats.norm.isf(ALPHA / 2 / n_comparisons))
+
+
+def exact_draws(W, b, c, n, seed):
+    """Independent draws from the model by enumeration of its visible states, (n, V)."""
+    p = probabilities(W, b, c)
+    return all_states(len(b))[np.random.default_rng(seed).choice(len(p), n, p=p / p.sum())]
 
 
 def state_counts(X):

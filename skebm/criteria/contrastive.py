@@ -85,6 +85,7 @@ class LearningState:
     entropy: tuple
     step: int = 0
     n_rows: int = 0
+    shadow: object = None  # chains that follow log Z, never changed in place
 
     @classmethod
     def start(cls, n_components, means, n_rows, n_chains, entropy, dtype):
@@ -136,10 +137,15 @@ class LearningState:
             entropy=self.entropy,
             step=self.step,
             n_rows=self.n_rows,
+            shadow=self.shadow,
         )
 
     def energy(self):
         return BernoulliRBM(*self.model)
+
+    def fixed_energy(self):
+        """The same, untouched by what becomes of the state."""
+        return BernoulliRBM(*(array.copy() for array in self.model))
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,19 @@ class Contrastive:
     def is_compiled():
         """Whether this process has the kernel ready."""
         return train.compiled()
+
+    def update_flops(self, state, n_rows):
+        """Work of an update with ``n_rows`` binary rows, in the time of flops of a product."""
+        W = state.model.W
+        n_hidden, n_visible = W.shape
+        n_chains = self._n_chains(state, n_rows)
+        flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
+        flops += product_flops(n_chains + n_rows, n_visible, n_hidden, W.dtype)
+        flops += product_flops(n_visible, n_chains + n_rows, n_hidden, W.dtype)
+        return flops + self.n_gibbs_steps * sweep_flops(n_chains, n_hidden, n_visible, W.dtype)
+
+    def _n_chains(self, state, n_rows):
+        return n_rows if self.start == FROM_DATA else len(state.chains)
 
     def update(self, state, take, row_weights, bounds, rates):
         """One update of ``state`` per minibatch, yielding after every kernel call.
@@ -198,7 +217,7 @@ class _Run:
         n_hidden, n_visible = W.shape
         self.penalty = criterion.penalty
         from_data = criterion.start == FROM_DATA
-        n_chains = largest if from_data else len(state.chains)
+        n_chains = criterion._n_chains(state, largest)
         self.phase = Phase(criterion.start, n_chains, criterion.n_gibbs_steps, criterion.center)
         self.model = layers_of(W, b, c)
         self.key, self.step = derive_key(state.entropy, _TRAINING), state.step
@@ -211,11 +230,7 @@ class _Run:
             visible, row_tiles(center[1]), row_tiles(base.astype(W.dtype)),
             float(np.square(visible, dtype=np.float64).sum()),
         )  # fmt: skip
-        n_rows = n_chains + largest
-        flops = _UPDATE_FLOPS + _WEIGHT_FLOPS * W.size
-        flops += product_flops(n_rows, n_visible, n_hidden, W.dtype)
-        flops += product_flops(n_visible, n_rows, n_hidden, W.dtype)
-        flops += criterion.n_gibbs_steps * sweep_flops(n_chains, *W.shape, W.dtype)
+        n_rows, flops = n_chains + largest, criterion.update_flops(state, largest)
         most = _PACKED_BYTES / (largest * 4 * n_words(n_visible))
         if not packed:
             flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)

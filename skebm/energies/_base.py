@@ -55,6 +55,30 @@ class Energy(ABC):
     def exact_log_partition(self):
         """log Z in nats by enumeration or in closed form, or None where that is out of reach."""
 
+    def reverse_sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
+        """The reversal of :meth:`sweep`: moves x' to x as often as a sweep moves x to x'.
+
+        The default is right for sweeps in detailed balance, as block Gibbs of an RBM's visible
+        units; a scan over the variables has to take them in the opposite order here.
+        """
+        self.sweep(X, beta, base, key, step=step, n_sweeps=n_sweeps, first_chain=first_chain)
+
+    def scattered_states(self, n_samples, entropy):
+        """States spread more widely than the model's, (n_samples, n_features).
+
+        Chains that start here find modes which chains from the base may miss.
+        """
+        return self.base().sample(n_samples, entropy, self.dtype)
+
+    def paths_to(self, other):
+        """Annealing paths from this model to ``other``, a model of the same variables; or none.
+
+        Each path has ``anneal(X, log_weights, betas, key, *, step, first_chain)`` as
+        :meth:`anneal`, with this model at 0 and the other one at 1, and log f_1 - log f_0 scaled
+        so that the mean weight is the ratio of their partition functions.
+        """
+        return []
+
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(x_i = 1 | ...)."""
         raise NotImplementedError(f"{type(self).__name__} cannot draw given known variables.")
@@ -98,14 +122,16 @@ class Energy(ABC):
         """Carry ``X`` along ``betas`` in place and add to its log-weights: weigh, then move.
 
         Entering with states left by the kernel at ``betas[0]``, for k = 1, 2, ...: first the
-        increment log f_k(x) - log f_{k-1}(x) is added, then one sweep at ``betas[k]`` is made.
-        A sweep at the last temperature is made too, so that blocks of ``betas`` can be chained.
+        increment log f_k(x) - log f_{k-1}(x) is added, then one sweep at ``betas[k]`` is made,
+        reversed where ``betas`` descend. A sweep at the last temperature is made too, so that
+        blocks of ``betas`` can be chained.
         """
+        sweep = self.sweep if betas[0] <= betas[-1] else self.reverse_sweep
         for k in range(1, len(betas)):
             log_weights += self.log_path(X, betas[k], base)
             log_weights -= self.log_path(X, betas[k - 1], base)
             beta = np.full(len(X), betas[k])
-            self.sweep(X, beta, base, key, step=step + k, first_chain=first_chain)
+            sweep(X, beta, base, key, step=step + k, first_chain=first_chain)
 
 
 class IndependentBernoulli:

@@ -11,8 +11,10 @@ from scipy.special import expit
 
 from skebm._bits import Packed, pack, row_tiles, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
+from skebm._rng import host_generator
 from skebm.energies import _rbm_chains, _rbm_exact, _rbm_flips, _rbm_kernels, _rbm_moments
 from skebm.energies._base import LONGEST, Energy, ExactMoments, IndependentBernoulli
+from skebm.energies._rbm_between import PathBetween
 from skebm.energies._rbm_chains import sweep_flops
 
 # Work of the pseudolikelihood per row and weight, in the time of so many flops of a product.
@@ -150,6 +152,13 @@ class BernoulliRBM(Energy):
             return IndependentBernoulli(self.intercept_visible)
         return IndependentBernoulli.from_marginals(marginals)
 
+    def scattered_states(self, n_samples, entropy):
+        """Visible units given hidden ones that are fair coins, (n_samples, n_features)."""
+        generator = host_generator(entropy)
+        hidden = generator.random((n_samples, len(self.components))) < 0.5
+        probability = self.visible_probability(hidden)
+        return (generator.random(probability.shape) < probability).astype(self.dtype)
+
     def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
         """Block Gibbs in place, h | v then v | h; a base of None is the uniform one."""
         if not len(X) or not n_sweeps:
@@ -161,7 +170,7 @@ class BernoulliRBM(Energy):
             _rbm_chains.gibbs(
                 self._layers, base, beta[part], key, first_chain + part.start, step + done, count,
                 start[part] if done == 0 else start[:0], bits[part],
-                parallel=self._is_large(len(X)),
+                parallel=self._is_large(len(X), 2.0 * count),
             )  # fmt: skip
         X[:] = unpack(bits, X.shape[1], X.dtype)
 
@@ -184,11 +193,31 @@ class BernoulliRBM(Energy):
             _rbm_chains.anneal(
                 self._layers, tiles, betas[done : done + count + 1], key,
                 first_chain + part.start, step + done, bits[part], weights[part],
-                parallel=self._is_large(len(X)),
+                parallel=self._is_large(len(X), 2.0 * count),
             )  # fmt: skip
         X[:] = unpack(bits, X.shape[1], X.dtype)
         rise = betas[-1] - betas[0]
         log_weights[:] = weights + rise * self._base_log_partition(self._field(base))
+
+    def paths_to(self, other):
+        """Over the units of both, and with as many hidden units also straight between them."""
+        if not isinstance(other, BernoulliRBM) or other.n_features != self.n_features:
+            return []
+        dtype = np.result_type(self.dtype, other.dtype)
+        (W, b, c), (V, d, e) = (
+            [array.astype(dtype) for array in model._parameters] for model in (self, other)
+        )
+        first = BernoulliRBM(np.vstack([W, np.zeros_like(V)]), b, np.append(c, np.zeros_like(e)))
+        last = BernoulliRBM(np.vstack([np.zeros_like(W), V]), d, np.append(np.zeros_like(c), e))
+        # Each model has the other's hidden units too, and a factor of two for each of them.
+        paths = [PathBetween(first, last, (len(c) - len(e)) * np.log(2.0))]
+        if len(c) == len(e):
+            paths.append(BernoulliRBM(W, b, c).straight_path_to(BernoulliRBM(V, d, e)))
+        return paths
+
+    def straight_path_to(self, other):
+        """The path straight between the parameters, for as many hidden units of the same kind."""
+        return PathBetween(self, other)
 
     @functools.cached_property
     def _layers(self):

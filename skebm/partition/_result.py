@@ -1,12 +1,83 @@
 """log Z with everything that is known about its error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
 
-# Below this share of effective samples the stated interval is known not to cover.
-MINIMAL_ESS_RATIO = 0.3
+from skebm.partition._weights import gaussian_work, log_mean_exp
+
+# Below this share of effective samples the stated interval is known to cover too little.
+MINIMAL_ESS_RATIO = 0.5
+
+# Overlap of forward and backward weights below which Bennett's error is known to be too small.
+MINIMAL_OVERLAP = 0.06
+
+# Standard errors by which two answers may differ that should agree.
+TOLERANCE = 3.5
+
+
+@dataclass(frozen=True)
+class ReverseCheck:
+    """What annealing from the model back to the base says about an estimate.
+
+    If the backward chains started at exact draws from the model, E[value] would be an upper bound
+    of log Z as that of AIS is a lower one. They start where long Gibbs chains have come, half of
+    these from the base and half from random hidden states, so it is a heuristic upper side. What
+    it cannot see is a mode that none of the chains of either kind has found.
+
+    Attributes
+    ----------
+    value : float
+        The upper side: minus the log-mean-exp of the negative backward log-weights.
+    stderr : float
+        Its standard error.
+    ess : float
+        Effective number of backward chains.
+    bridge : float
+        Bennett's acceptance ratio (BAR) of both directions together.
+    bridge_stderr : float
+        Its standard error.
+    overlap : float
+        From 1, when both directions give the same weights, to 0.
+    gap : float
+        ``value`` less the estimate by AIS, in standard errors; negative if they have crossed.
+    split : float
+        Difference between the backward weights of the two kinds of starts, in standard errors.
+    n_chains : int
+        Backward chains.
+    n_sweeps : int
+        Sweeps from where a backward chain was started to where its annealing began.
+    doubts : tuple of str
+        What speaks against the estimate, empty if nothing does.
+    """
+
+    value: float
+    stderr: float
+    ess: float
+    bridge: float
+    bridge_stderr: float
+    overlap: float
+    gap: float
+    split: float
+    n_chains: int
+    n_sweeps: int
+    doubts: tuple = ()
+
+    @property
+    def crossed(self):
+        """Whether the upper side lies below the lower one by more than chance explains."""
+        return bool(self.gap < -TOLERANCE)
+
+    @property
+    def passed(self):
+        """Whether nothing speaks against the estimate."""
+        return not self.doubts
+
+    def __str__(self):
+        return (
+            f"reverse {self.value:.3f} ± {self.stderr:.3f}, bridge {self.bridge:.3f} ± "
+            f"{self.bridge_stderr:.3f}, overlap {self.overlap:.2f}"
+        )
 
 
 @dataclass(frozen=True)
@@ -18,24 +89,32 @@ class LogPartition:
     value : float
         The estimate; ``float(result)`` is the same.
     stderr : float
-        Its standard error, 0 if exact.
+        Its standard error, 0 if exact, infinite if one chain carries all the weight.
     lower, upper : float
         Ends of the interval at ``level``.
     ess : float
         Effective number of chains, between 1 and ``n_chains``; infinite if exact.
     method : str
-        ``"exact"`` or ``"ais"``.
+        ``"exact"``, ``"ais"`` or ``"bridge"``.
     converged : bool
         Whether the interval may be believed as far as the run itself can tell.
     n_chains, n_temperatures : int
         What was run, 0 if exact.
     level : float
         Level of the interval.
+    second_opinion, second_stderr : float
+        The estimate that would be right for Gaussian log-weights, and its standard error: to be
+        looked at where ``converged`` is false. Of an exact result, that result.
+    check : ReverseCheck or None
+        What the reverse run said, if there was one.
+    doubts : tuple of str
+        Why ``converged`` is false; empty if it is true.
 
     Notes
     -----
-    No run can notice a mode that none of its chains has visited: the error is then larger than
-    stated, log Z too small and every likelihood too large.
+    The interval is that of Student's t on the log scale with ``ess`` - 1 degrees of freedom. It
+    holds for the modes that chains have visited; no run can notice one that none of them has
+    seen: the error is then larger than stated, log Z too small and every likelihood too large.
     """
 
     value: float
@@ -48,11 +127,15 @@ class LogPartition:
     n_chains: int = 0
     n_temperatures: int = 0
     level: float = 0.95
+    second_opinion: float = None
+    second_stderr: float = 0.0
+    check: ReverseCheck = field(default=None)
+    doubts: tuple = ()
 
     def __post_init__(self):
-        for end in ("lower", "upper"):
-            if getattr(self, end) is None:
-                object.__setattr__(self, end, self.value)
+        for name in ("lower", "upper", "second_opinion"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self.value)
 
     def __float__(self):
         return float(self.value)
@@ -67,48 +150,42 @@ class LogPartition:
         )
 
     @classmethod
-    def from_log_weights(cls, log_weights, *, method, n_temperatures, level=0.95, trusted=True):
-        """The log-mean-exp of importance log-weights, with its jackknife error on the log scale."""
-        n = len(log_weights)
-        value = float(logsumexp(log_weights) - np.log(n))
-        weights = np.exp(log_weights - log_weights.max())
-        ess = float(weights.sum() ** 2 / (weights**2).sum())
-        stderr = _jackknife_stderr(weights)
-        trusted = (
-            trusted and ess >= MINIMAL_ESS_RATIO * n and _agrees_with_gaussian(log_weights, stderr)
-        )
-        reach = ndtri(0.5 + level / 2.0) * stderr
+    def from_estimate(cls, estimate, *, level=0.95, doubts=(), **run):
+        """An :class:`Estimate` with its interval; ``run`` says what was run."""
+        reach = estimate.reach(level)
         return cls(
-            value=value,
-            stderr=stderr,
-            lower=float(value - reach),
-            upper=float(value + reach),
-            ess=ess,
-            method=method,
-            converged=bool(trusted),
-            n_chains=n,
-            n_temperatures=n_temperatures,
+            value=estimate.value,
+            stderr=estimate.stderr,
+            lower=estimate.value - reach,
+            upper=estimate.value + reach,
+            ess=estimate.ess,
+            converged=not doubts,
             level=level,
+            doubts=tuple(doubts),
+            **run,
+        )
+
+    @classmethod
+    def from_log_weights(cls, log_weights, *, method, n_temperatures, level=0.95, doubts=()):
+        """The log-mean-exp of importance log-weights, and what they say of its error."""
+        estimate, second = log_mean_exp(log_weights), gaussian_work(log_weights)
+        return cls.from_estimate(
+            estimate,
+            level=level,
+            doubts=(*doubts_of(estimate, len(log_weights)), *doubts),
+            method=method,
+            n_chains=len(log_weights),
+            n_temperatures=n_temperatures,
+            second_opinion=second.value,
+            second_stderr=second.stderr,
         )
 
 
-def _jackknife_stderr(weights):
-    """Standard error of the log of the mean; infinite if one chain carries all the weight."""
-    n = len(weights)
-    rest = weights.sum() - weights
-    if n < 2 or rest.min() <= 0.0:
-        return np.inf
-    leave_one_out = np.log(rest / (n - 1))
-    return float(np.sqrt((n - 1) / n * ((leave_one_out - leave_one_out.mean()) ** 2).sum()))
-
-
-def _agrees_with_gaussian(log_weights, stderr):
-    """Second opinion: for Gaussian log-weights log Z is their mean plus half their variance."""
-    n = len(log_weights)
-    if n < 2 or not np.isfinite(stderr):
-        return False
-    variance = log_weights.var(ddof=1)
-    gaussian = log_weights.mean() + variance / 2.0
-    gaussian_variance = variance / n + variance**2 / (2.0 * (n - 1))
-    value = logsumexp(log_weights) - np.log(n)
-    return bool(abs(value - gaussian) <= 3.0 * np.sqrt(stderr**2 + gaussian_variance) + 1e-12)
+def doubts_of(estimate, n, chains="chains"):
+    """Sentences that say why a log-mean-exp of ``n`` weights should not be believed."""
+    if n == 1:
+        yield "a single chain tells nothing of its own error"
+    elif not np.isfinite(estimate.stderr):
+        yield f"one of {n} {chains} carries all the weight"
+    elif estimate.ess < MINIMAL_ESS_RATIO * n:
+        yield f"the effective sample is {estimate.ess:.1f} of {n} {chains}, less than half"

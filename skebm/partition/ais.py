@@ -10,10 +10,12 @@ For a linear schedule K Var(log w) = Lambda^2 is nearly constant in K once K is 
 then ESS / M is about exp(-Lambda^2 / K) and the standard error Lambda / sqrt(M K).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from skebm._rng import derive_key
 from skebm.partition._result import LogPartition
+from skebm.partition._ways import Carried, up_from_base
 
 _PILOT, _FINAL = 21, 22  # purposes of random numbers
 
@@ -23,41 +25,59 @@ MIN_CHAINS, MAX_CHAIN_TEMPERATURES = 128, 20_000_000
 TARGET_STDERR = 0.05
 
 
-def annealed_importance_sampling(
-    energy, base, entropy, *, n_chains=None, n_temperatures="auto", target_stderr=None, level=0.95
-):
-    """Estimate log Z of ``energy`` by annealing from ``base``; see :func:`log_partition`."""
-    target = TARGET_STDERR if target_stderr is None else target_stderr
-    if n_temperatures == "auto" or n_chains is None:
-        barrier = _barrier(energy, base, entropy)
+class Plan(NamedTuple):
+    """How many chains over how many temperatures."""
+
+    n_chains: int
+    n_temperatures: int
+
+
+def plan(way, entropy, n_chains, n_temperatures, target_stderr, barrier=None):
+    """Fill in what is not given, from pilot runs whose chains are not used again.
+
+    Chains that had a say in the plan would make the estimate biased.
+    """
+    if n_temperatures != "auto" and n_chains is not None:
+        return Plan(n_chains, n_temperatures)
+    barrier = barrier_of(way, entropy) if barrier is None else barrier
     if n_temperatures == "auto":
         n_temperatures = int(np.clip(4.0 * barrier + 1.0, MIN_TEMPERATURES, MAX_TEMPERATURES))
     if n_chains is None:
+        target = TARGET_STDERR if target_stderr is None else target_stderr
         needed = barrier / (n_temperatures * target**2)
         affordable = max(MIN_CHAINS, MAX_CHAIN_TEMPERATURES // n_temperatures)
         n_chains = int(np.clip(64 * np.ceil(needed / 64), MIN_CHAINS, affordable))
-    X = base.sample(n_chains, (*entropy, _FINAL), energy.dtype)
-    stuck = n_chains > 1 and bool((X == X[0]).all())  # chains from one state explore nothing
-    log_weights = _log_weights(energy, base, X, n_temperatures, (*entropy, _FINAL))
-    return LogPartition.from_log_weights(
-        log_weights, method="ais", n_temperatures=n_temperatures, level=level, trusted=not stuck
-    )
+    return Plan(n_chains, n_temperatures)
 
 
-def _log_weights(energy, base, X, n_temperatures, entropy):
-    log_weights = np.zeros(len(X))
-    betas = np.linspace(0.0, 1.0, n_temperatures + 1)
-    energy.anneal(X, log_weights, betas, base, derive_key(entropy))
-    return log_weights
-
-
-def _barrier(energy, base, entropy):
+def barrier_of(way, entropy, n_sweeps=0):
     """Lambda^2 = K Var(log w) from pilot runs, lengthened until the variance is near one."""
     n_temperatures = MIN_TEMPERATURES
     while True:
         pilot = (*entropy, _PILOT, n_temperatures)
-        X = base.sample(PILOT_CHAINS, pilot, energy.dtype)
-        variance = _log_weights(energy, base, X, n_temperatures, pilot).var(ddof=1)
+        variance = way.run(PILOT_CHAINS, n_temperatures, pilot, n_sweeps).log_weights.var(ddof=1)
         if variance <= 1.0 or 4 * n_temperatures > MAX_TEMPERATURES:
             return float(np.nan_to_num(n_temperatures * variance, nan=np.inf))
         n_temperatures *= 4
+
+
+class Annealed(NamedTuple):
+    """A run of AIS: what was planned, and the chains at its end."""
+
+    plan: Plan
+    chains: Carried
+
+    def result(self, level):
+        """The estimate by AIS alone."""
+        doubts = ("all chains start at one state and explore nothing",) if self.chains.alike else ()
+        return LogPartition.from_log_weights(
+            self.chains.log_weights, method="ais", n_temperatures=self.plan.n_temperatures,
+            level=level, doubts=doubts,
+        )  # fmt: skip
+
+
+def anneal(energy, base, entropy, *, n_chains, n_temperatures, target_stderr):
+    """Carry chains from ``base`` to ``energy``; see :func:`skebm.partition.log_partition`."""
+    way = up_from_base(energy, base)
+    chosen = plan(way, entropy, n_chains, n_temperatures, target_stderr)
+    return Annealed(chosen, way.run(*chosen, (*entropy, _FINAL)))

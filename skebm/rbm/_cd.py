@@ -46,6 +46,9 @@ class CDRBM(BaseRBM):
         Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
         None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
         between are then no likelihoods and do not compare with those of binary data.
+    track_log_partition : bool, default=False
+        Whether ``history_`` shows log Z and the training likelihood of every epoch, for about a
+        tenth more time.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last one.
     n_jobs : int or None, default=None
@@ -66,7 +69,9 @@ class CDRBM(BaseRBM):
     history_ : dict of ndarray of shape (n_iter_,)
         Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
         ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
-        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field). With
+        ``track_log_partition`` also ``log_likelihood`` of those rows, ``log_partition`` and its
+        standard error ``log_partition_stderr``, exact (0) or by chains that follow the model.
     n_iter_ : int
         Epochs made.
     n_features_in_ : int

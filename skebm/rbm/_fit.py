@@ -33,12 +33,18 @@ from skebm.criteria import (
     learning_rates,
 )
 from skebm.energies import IndependentBernoulli
+from skebm.partition import tracking
 
 _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 
 # Training rows, fewest and most, that the curves in ``history_`` are measured on, and most chains:
 # a few percent of an epoch's work.
 _MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
+
+# Share of an epoch's work that following log Z may take, and work in a second.
+_TRACKING_SHARE, _FLOPS_PER_SECOND = 0.08, 8e10
+
+TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr")
 
 HISTORY = (
     "learning_rate",
@@ -62,6 +68,7 @@ RULES = {
     "weight_decay": Number(numbers.Real, 0),
     "l1": Number(numbers.Real, 0),
     "binarize": Number(numbers.Real, also=(None,)),
+    "track_log_partition": Flag(),
     "warm_start": Flag(),
     "n_jobs": Jobs(),
 }
@@ -234,6 +241,11 @@ class LearnsByMinibatches(CallbackSupportMixin):
         monitored = self._monitored_rows(state, rows)
         base = IndependentBernoulli.from_marginals(state.visible_mean)
         independent = base.log_density(monitored).mean()
+        if self.track_log_partition and state.shadow is None:
+            distance = tracking.FAR if history or state.step else tracking.NEAR
+            state.shadow = tracking.ShadowChains.start(
+                state.fixed_energy(), base, state.entropy, n_temperatures=distance
+            )
         for epoch in range(self.n_iter):
             started = time.perf_counter()
             task = root.subcontext(task_name="epoch").call_on_fit_task_begin(**shown)
@@ -245,7 +257,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
             if not self._run_updates(state, rows, weights, order, bounds, rates):
                 task.call_on_fit_task_end(**shown, reconstruction_attributes=None)
                 return
-            history.append(_measure(state, monitored, rates[-1]))
+            log_partition = self._follow(state, bounds) if self.track_log_partition else None
+            history.append(_measure(state, monitored, rates[-1], log_partition))
             self._report(epoch, history[-1], time.perf_counter() - started)
             if task.call_on_fit_task_end(
                 **shown, reconstruction_attributes=lambda: self._attributes(state.copy(), history)
@@ -274,6 +287,15 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 return False
         return True
 
+    def _follow(self, state, bounds):
+        """log Z of the model that an epoch has led to, for a share of that epoch's work."""
+        work = self._criterion().update_flops(state, np.diff(bounds).max()) * (len(bounds) - 1)
+        work *= _TRACKING_SHARE
+        state.shadow, log_partition = tracking.tracked(
+            state.shadow, state.fixed_energy(), work, _FLOPS_PER_SECOND
+        )
+        return log_partition
+
     def _monitored_rows(self, state, rows):
         n = min(len(rows), int(np.clip(len(rows) // 50, *_MONITORED_ROWS)))
         chosen = host_generator(state.entropy, _MONITOR).choice(len(rows), n, replace=False)
@@ -281,7 +303,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _history(self):
         """The entries of ``history_``, one dict per epoch."""
-        return [dict(zip(HISTORY, values)) for values in zip(*map(self.history_.get, HISTORY))]
+        names = list(self.history_)
+        return [dict(zip(names, values)) for values in zip(*map(self.history_.get, names))]
 
     def _report(self, epoch, entry, seconds):
         if self.verbose:
@@ -302,7 +325,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             "intercept_hidden_": state.model.c,
             "visible_mean_": state.visible_mean,
             "n_iter_": len(history),
-            "history_": {name: np.array([entry[name] for entry in history]) for name in HISTORY},
+            "history_": _as_arrays(history, HISTORY + TRACKED * bool(self.track_log_partition)),
             "_state": state,
             "_entropy": state.entropy,
             "_n_features_out": len(state.model.c),
@@ -313,7 +336,12 @@ class LearnsByMinibatches(CallbackSupportMixin):
         return attributes
 
 
-def _measure(state, rows, rate):
+def _as_arrays(history, names):
+    """Entries of epochs as one array per name; what an epoch did not record is NaN."""
+    return {name: np.array([entry.get(name, np.nan) for entry in history]) for name in names}
+
+
+def _measure(state, rows, rate, log_partition):
     """One entry of ``history_``, on a few training rows; needs no random numbers."""
     energy = state.energy()
     of_chains, _ = energy.energy_of_few(state.chains[:_MONITORED_CHAINS])
@@ -322,7 +350,11 @@ def _measure(state, rows, rate):
     error -= rows
     with np.errstate(under="ignore"):
         error = np.square(error, out=error).sum(axis=1)
-    return {
+    tracked = {}
+    if log_partition is not None:
+        values = -of_rows.mean() - log_partition.value, log_partition.value, log_partition.stderr
+        tracked = dict(zip(TRACKED, map(float, values)))
+    return tracked | {
         "learning_rate": float(rate),
         "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
         "free_energy_gap": float(of_chains.mean() - of_rows.mean()),

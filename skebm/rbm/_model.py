@@ -48,6 +48,7 @@ class BaseRBM(
         weight_decay=0.0,
         l1=0.0,
         binarize=0.5,
+        track_log_partition=False,
         warm_start=False,
         n_jobs=None,
     ):
@@ -64,6 +65,7 @@ class BaseRBM(
         self.weight_decay = weight_decay
         self.l1 = l1
         self.binarize = binarize
+        self.track_log_partition = track_log_partition
         self.warm_start = warm_start
         self.n_jobs = n_jobs
 

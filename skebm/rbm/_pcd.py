@@ -48,6 +48,9 @@ class PCDRBM(BaseRBM):
         Values above it count as 1, the others as 0; 0.5 suits {0, 1}, {-1, 1} and booleans.
         None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
         between are then no likelihoods and do not compare with those of binary data.
+    track_log_partition : bool, default=False
+        Whether ``history_`` shows log Z and the training likelihood of every epoch, for about a
+        tenth more time.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last one, with its chains.
     n_jobs : int or None, default=None
@@ -70,7 +73,9 @@ class PCDRBM(BaseRBM):
     history_ : dict of ndarray of shape (n_iter_,)
         Per epoch: ``learning_rate``, ``weight_norm``, and measured on 16 to 128 training rows
         ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
-        chains over the rows) and ``reconstruction_error`` (squared, of the mean field).
+        chains over the rows) and ``reconstruction_error`` (squared, of the mean field). With
+        ``track_log_partition`` also ``log_likelihood`` of those rows, ``log_partition`` and its
+        standard error ``log_partition_stderr``, exact (0) or by chains that follow the model.
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
@@ -128,6 +133,7 @@ class PCDRBM(BaseRBM):
         weight_decay=0.0,
         l1=0.0,
         binarize=0.5,
+        track_log_partition=False,
         warm_start=False,
         n_jobs=None,
     ):
@@ -145,6 +151,7 @@ class PCDRBM(BaseRBM):
             weight_decay=weight_decay,
             l1=l1,
             binarize=binarize,
+            track_log_partition=track_log_partition,
             warm_start=warm_start,
             n_jobs=n_jobs,
         )

@@ -1,0 +1,111 @@
+"""What importance log-weights say about log Z: the estimate, its error, and second opinions."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import log_expit, stdtrit
+
+
+class Estimate(NamedTuple):
+    """A value in nats, its standard error, and the effective number of weights behind it."""
+
+    value: float
+    stderr: float
+    ess: float
+
+    def reach(self, level):
+        """Half the width of the interval at ``level``: Student's t with ess - 1 degrees.
+
+        The weights that carry the mean are fewer than the chains, and so are the terms that its
+        error is known from. The normal quantile is known to cover too little.
+        """
+        degrees = max(self.ess - 1.0, 1.0)
+        return float(stdtrit(degrees, 0.5 + level / 2.0)) * self.stderr
+
+
+def log_mean_exp(log_weights):
+    """log of the mean weight, with its jackknife error on the log scale.
+
+    The mean weight is unbiased; its logarithm is too small on average, by about half the square
+    of the standard error.
+    """
+    n, largest = len(log_weights), log_weights.max()
+    weights = np.exp(log_weights - largest)
+    total = weights.sum()
+    return Estimate(
+        value=float(largest + np.log(total / n)),
+        stderr=_jackknife_stderr(weights),
+        ess=float(total**2 / (weights**2).sum()),
+    )
+
+
+def _jackknife_stderr(weights):
+    """Standard error of the log of the mean; infinite if one chain carries all the weight."""
+    n = len(weights)
+    rest = weights.sum() - weights
+    if n < 2 or rest.min() <= 0.0:
+        return np.inf
+    leave_one_out = np.log(rest / (n - 1))
+    return float(np.sqrt((n - 1) / n * ((leave_one_out - leave_one_out.mean()) ** 2).sum()))
+
+
+def gaussian_work(log_weights):
+    """The mean of the log-weights plus half their variance: log Z where they are Gaussian.
+
+    It needs no rare large weight to be seen, so it stays near log Z for longer when the effective
+    sample is small; with skewed log-weights it is biased at any number of chains.
+    """
+    n = len(log_weights)
+    if n < 2:
+        return Estimate(float(log_weights[0]), np.inf, 1.0)
+    variance = log_weights.var(ddof=1)
+    stderr = np.sqrt(variance / n + variance**2 / (2.0 * (n - 1)))
+    return Estimate(float(log_weights.mean() + variance / 2.0), float(stderr), float(n))
+
+
+def bennett(forward, backward):
+    """log(Z_1 / Z_0) from log-weights of paths in both directions, and their overlap.
+
+    Bennett's acceptance ratio: with m = log(n_F / n_R), the root r of the sum over forward paths
+    of sigmoid(w - r - m) less that over backward paths of sigmoid(m + r - w). Both ``forward``
+    and ``backward`` hold w = the sum of log f_k - log f_{k-1}, so that they agree about log Z.
+
+    The overlap is the chance of a mistake when the direction of a path is guessed from its
+    weight, over that of a blind guess: 1 where both directions give the same weights, 0 where
+    they have none in common.
+    """
+    n_forward, n_backward = len(forward), len(backward)
+    m = np.log(n_forward / n_backward)
+    from scipy.optimize import brentq  # only here: it takes longer to import than the package
+
+    def excess(r):
+        mistaken = np.logaddexp.reduce(log_expit(forward - r - m))
+        return mistaken - np.logaddexp.reduce(log_expit(m + r - backward))
+
+    everything = np.concatenate([forward, backward])
+    r = brentq(excess, everything.min() - 50 - abs(m), everything.max() + 50 + abs(m), xtol=1e-12)
+    log_forward, log_backward = log_expit(forward - r - m), log_expit(m + r - backward)
+    variance = _relative_variance(log_forward) / n_forward
+    variance += _relative_variance(log_backward) / n_backward
+    overlap = float(np.exp(log_forward).mean() + np.exp(log_backward).mean())
+    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess)
+    return Estimate(float(r), float(np.sqrt(variance)), ess), overlap
+
+
+def _relative_variance(log_terms):
+    terms = np.exp(log_terms - log_terms.max())
+    return (terms**2).mean() / terms.mean() ** 2 - 1.0
+
+
+def standard_errors_apart(x, y):
+    """Welch's statistic of two sets of independent numbers: the difference of their means."""
+    spread = np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
+    difference = float(x.mean() - y.mean())
+    return in_standard_errors(difference, spread, scale=abs(x.mean()))
+
+
+def in_standard_errors(difference, stderr, scale):
+    """``difference`` over its standard error; what rounding alone explains counts as none."""
+    if abs(difference) <= 1e-6 * max(1.0, scale):
+        return 0.0
+    return float(difference / stderr) if stderr > 0.0 else float(np.copysign(np.inf, difference))
