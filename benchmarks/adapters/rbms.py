@@ -87,7 +87,18 @@ def update_seconds(X, n_components, batch_size, n_gibbs_steps):
 @torch.no_grad()
 def temperature_seconds(parameters, n_chains, n_temperatures):
     """Time of one AIS temperature of all chains."""
-    W, b, c = (torch.from_numpy(array) for array in parameters)
-    model = BBRBM(W.T.contiguous(), b, c)
+    model = _model(parameters)
     seconds, _ = timed(compute_partition_function_ais, n_chains, n_temperatures + 1, model)
     return seconds / n_temperatures
+
+
+@torch.no_grad()
+def log_z(parameters, base_means, n_chains, n_temperatures, seed):
+    """An AIS estimate; it starts from the visible biases of the model and knows no other base."""
+    torch.manual_seed(seed)
+    return compute_partition_function_ais(n_chains, n_temperatures + 1, _model(parameters))
+
+
+def _model(parameters):
+    W, b, c = (torch.from_numpy(array) for array in parameters)
+    return BBRBM(W.T.contiguous(), b, c)
