@@ -94,9 +94,34 @@ def temperature_seconds(parameters, n_chains, n_temperatures):
 
 @torch.no_grad()
 def log_z(parameters, base_means, n_chains, n_temperatures, seed):
-    """An AIS estimate; it starts from the visible biases of the model and knows no other base."""
+    """An AIS estimate; it starts from the visible biases of the model and knows no other base.
+
+    Torch's threads wait for each other at every step, so it has one where that is quicker.
+    """
+    model, before = _model(parameters), torch.get_num_threads()
+    torch.set_num_threads(_quicker_threads(model, n_chains))
     torch.manual_seed(seed)
-    return compute_partition_function_ais(n_chains, n_temperatures + 1, _model(parameters))
+    try:
+        return compute_partition_function_ais(n_chains, n_temperatures + 1, model)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _quicker_threads(model, n_chains, n_temperatures=30):
+    """One thread or all, measured at the first call for models of a size."""
+    size = (n_chains, *model.weight_matrix.shape)
+    if size not in _THREADS:
+        seconds = {}
+        for n in (torch.get_num_threads(), 1):
+            torch.set_num_threads(n)
+            for _ in range(3):  # the first ones compile
+                run = timed(compute_partition_function_ais, n_chains, n_temperatures + 1, model)
+                seconds[n] = min(run[0], seconds.get(n, math.inf))
+        _THREADS[size] = min(seconds, key=seconds.get)
+    return _THREADS[size]
+
+
+_THREADS = {}
 
 
 def _model(parameters):
