@@ -5,14 +5,13 @@ measured in a process of its own, so that no library meets another one's threads
 """
 
 import itertools
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 
-from benchmarks import speed
+from benchmarks import estimates, speed
 from benchmarks.adapters import Budget, adapter, timed
 from benchmarks.data import load, read_arrays
+from benchmarks.processes import in_fresh_process
 from benchmarks.scoring import likelihood, marginals
 from benchmarks.settings import grouped, label
 
@@ -24,14 +23,7 @@ def libraries(problem):
 
 def rows_of(problem, folder):
     """Measure a problem, row by row."""
-    kinds = {"likelihood": likelihoods, "known log Z": known_log_z, "speed": speeds}
-    return kinds[problem["kind"]](problem, folder)
-
-
-def in_fresh_process(function, *arguments):
-    """The result of a call made in a new process."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
+    return KINDS[problem["kind"]](problem, folder)
 
 
 # -- likelihood ------------------------------------------------------------------------------
@@ -109,6 +101,28 @@ def speeds(problem, folder):
                 best[name] = speed.better_of(best[name], found) if name in best else found
         for row in group:
             yield _rounded(speed.table_row(row, best[label(row)]))
+
+
+# -- errors of AIS ---------------------------------------------------------------------------
+
+
+def coverages(problem, folder):
+    """How often the intervals of AIS hold the known log Z."""
+    yield from map(_rounded, estimates.coverage(problem, folder))
+
+
+def accuracies(problem, folder):
+    """Mean squared error and seconds of AIS beside peers."""
+    yield from map(_rounded, estimates.accuracy(problem, folder))
+
+
+KINDS = {
+    "likelihood": likelihoods,
+    "known log Z": known_log_z,
+    "speed": speeds,
+    "coverage": coverages,
+    "accuracy": accuracies,
+}
 
 
 def _rounded(row):

@@ -1,21 +1,21 @@
 """Write what was measured into the README: ``python -m benchmarks.report``.
 
 Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, puts a section
-between the two ``speed`` comments of the README and draws ``docs/speed.png``. With ``--targets``
-it does nothing but compare ``speed.csv`` with the targets of ``config.toml``, and ends with
-status 1 if one is missed. Result files that lack a row are refused.
+between the two ``speed`` comments of the README and draws ``docs/speed.png``. Where
+``results/coverage.csv`` or ``results/accuracy.csv`` is there, their tables go between the two
+``log Z`` comments. With ``--targets`` it does nothing but compare results with the targets of
+``config.toml``, and ends with status 1 if one is missed or not measured. Result files that lack a
+row are refused.
 """
 
 import argparse
-import re
-import textwrap
 from pathlib import Path
 
-from benchmarks import tables
+from benchmarks import estimate_tables, tables
 from benchmarks.settings import CONFIG, HERE, label, problems
-from benchmarks.targets import verdicts
+from benchmarks.targets import FIGURES, verdicts
 
-MARKS = re.compile(r"(<!-- speed: begin -->\n).*?(<!-- speed: end -->)", re.DOTALL)
+ESTIMATES = ("coverage", "accuracy")
 
 
 def main(arguments=None):
@@ -28,7 +28,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     settings = problems(options.config)
     if options.targets:
-        check_targets(settings["speed"], tables.read(options.results / "speed.csv")[1])
+        check_targets(settings, options.results)
         return
     from benchmarks.figure import draw  # needs Matplotlib, which the rest does not
 
@@ -37,20 +37,33 @@ def main(arguments=None):
     ]
     for rows in (speed, scaling):
         print("\n".join([tables.HEADING, *map(tables.line, tables.groups(rows)), ""]))
-    text = section(header, speed, scaling)
+    sections = {"speed": section(header, speed, scaling)}
+    if estimates := estimate_results(settings, options.results):
+        sections["log Z"] = estimate_tables.section(estimates)
+        print(sections["log Z"])
+    rewrite(options.readme, sections)
     draw(scaling, options.picture)
-    rewrite(options.readme, text)
     print(f"wrote {options.readme.name} and {options.picture.name}")
 
 
-def check_targets(problem, rows):
+def check_targets(settings, folder):
     """Print every target with what was found; status 1 if one is missed."""
-    found = verdicts(problem, rows)
+    found = []
+    for name, problem in settings.items():
+        if problem["kind"] in FIGURES:
+            path = folder / f"{name}.csv"
+            found += verdicts(problem, tables.read(path)[1] if path.exists() else [])
     print("\n".join(map(str, found)))
     missed = [each for each in found if not each.reached]
     if missed:
         raise SystemExit(f"{len(missed)} of {len(found)} targets missed")
     print(f"all {len(found)} targets reached")
+
+
+def estimate_results(settings, folder):
+    """{problem: (header, rows)} of the problems about log Z that were measured."""
+    paths = {name: folder / f"{name}.csv" for name in ESTIMATES}
+    return {name: complete(settings[name], path) for name, path in paths.items() if path.exists()}
 
 
 def complete(problem, path):
@@ -62,12 +75,17 @@ def complete(problem, path):
     return header, rows
 
 
-def rewrite(readme, text):
-    """Put ``text`` between the two comments, in place of what is there."""
-    before = readme.read_text()
-    if not MARKS.search(before):
-        raise SystemExit(f"{readme.name} has no <!-- speed: begin --> ... <!-- speed: end -->")
-    readme.write_text(MARKS.sub(lambda found: f"{found[1]}{text}\n{found[2]}", before))
+def rewrite(readme, sections):
+    """Put every text between the two comments of its name, in place of what is there."""
+    page = readme.read_text()
+    for name, text in sections.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, found, rest = page.partition(f"{begin}\n")
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise SystemExit(f"{readme.name} has no {begin} ... {end}")
+        page = f"{before}{found}{text}\n{closed}{after}"
+    readme.write_text(page)
 
 
 # -- the section -----------------------------------------------------------------------------
@@ -97,14 +115,10 @@ def section(header, speed, scaling):
         machine=header["processor"], date=header["date"], versions=header["versions"]
     )
     parts = [
-        wrapped(about), tables.markdown(learning), tables.markdown(others), _PICTURE,
-        wrapped(sparse_sentence(scaling)),
+        tables.wrapped(about), tables.markdown(learning), tables.markdown(others), _PICTURE,
+        tables.wrapped(sparse_sentence(scaling)),
     ]  # fmt: skip
     return "\n" + "\n\n".join(parts) + "\n"
-
-
-def wrapped(text):
-    return "\n".join(textwrap.wrap(text, 98, break_long_words=False))
 
 
 def sparse_sentence(scaling):

@@ -1,8 +1,9 @@
 """Run problems of ``config.toml``: ``python -m benchmarks.run NAME... --data FOLDER``.
 
 Writes ``results/NAME.csv``: a header of lines that begin with ``#`` and say what ran where, then
-a table. The problems ``digits`` and ``scaling`` need no folder. A trial with ``--only``,
-``--library``, ``--seconds`` or ``--quick`` needs another ``--output`` than the tracked results.
+a table. The problems ``digits``, ``scaling`` and ``coverage`` need no folder. A trial with
+``--only``, ``--library``, ``--seconds``, ``--repetitions`` or ``--quick`` needs another
+``--output`` than the tracked results.
 """
 
 import argparse
@@ -20,7 +21,8 @@ import numpy as np
 from benchmarks import tables
 from benchmarks.adapters import adapter
 from benchmarks.data import load
-from benchmarks.problems import in_fresh_process, libraries, rows_of
+from benchmarks.problems import libraries, rows_of
+from benchmarks.processes import in_fresh_process
 from benchmarks.settings import HERE, data_sets, problems, quick
 
 RESULTS = HERE / "results"
@@ -103,7 +105,10 @@ def shown(problem, rows):
     )
 
 
-SHOWN = ("seconds", "loglik", "lower", "upper", "error", "stderr_log_z")
+SHOWN = (
+    "seconds", "loglik", "lower", "upper", "error", "stderr_log_z", "converged", "coverage",
+    "coverage_of_all", "ess_ratio", "mse", "mse_seconds",
+)  # fmt: skip
 
 
 def main():
@@ -114,10 +119,11 @@ def main():
     parser.add_argument("--only", help="rows whose name contains this text only")
     parser.add_argument("--library", nargs="+", help="rows of these libraries only")
     parser.add_argument("--seconds", type=float, help="another budget of likelihood problems")
+    parser.add_argument("--repetitions", type=int, help="so many seeds of coverage and accuracy")
     parser.add_argument("--quick", action="store_true", help="see whether speed problems run")
     options = parser.parse_args()
-    trial = options.only or options.library or options.seconds or options.quick
-    if trial and options.output.resolve() == RESULTS.resolve():
+    trial = (options.only, options.library, options.seconds, options.repetitions, options.quick)
+    if any(trial) and options.output.resolve() == RESULTS.resolve():
         raise SystemExit("a trial needs another --output than the tracked results")
     for name in options.names:
         run(name, chosen(problems()[name], options), options.data, options.output)
@@ -131,6 +137,9 @@ def chosen(problem, options):
         problem["rows"] = [row for row in problem["rows"] if options.only in row.get("name", "")]
     if options.seconds:
         problem.update(seconds=options.seconds, epochs=None)
+    if options.repetitions:
+        for row in problem["rows"]:
+            row.update(repetitions=options.repetitions)
     if options.quick and problem["kind"] == "speed":
         quick(problem)
     if not problem["rows"]:

@@ -13,17 +13,21 @@ peer ``over_PEER`` and ``one_thread_over_PEER`` (times faster than it), ``PEER_m
 import csv
 import itertools
 import math
+import textwrap
 
 DISPLAYED = {"scikit-learn": "BernoulliRBM"}
 _OWN = ("seconds", "share_of_peak", "times_gemm", "megabytes", "times_given", "process_megabytes")
-_TEXT = ("row", "name", "job", "library", "sweep", "data", "input", "cache", "unit")
+_TEXT = (
+    "row", "name", "job", "library", "sweep", "data", "input", "cache", "unit", "family", "params",
+    "model",
+)  # fmt: skip
 
 COLUMNS = ("job", "skebm", "of sgemm", "× BernoulliRBM", "× rbms", "× one thread", "in comparison")
 _WIDTHS = (65, 22, 9, 15, 8, 13, 0)
 
 
 def read(path):
-    """Header and rows of a result file of a speed problem, numbers as floats."""
+    """Header and rows of a result file that is reported, numbers as floats."""
     if not path.exists():
         raise SystemExit(f"{path.name} is not there: run python -m benchmarks.run {path.stem}")
     with path.open(newline="") as file:
@@ -147,6 +151,11 @@ def human_seconds(seconds):
 
 
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def wrapped(text):
+    """Text in lines that fit the README."""
+    return "\n".join(textwrap.wrap(text, 98, break_long_words=False))
 
 
 def line(found):

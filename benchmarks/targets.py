@@ -1,8 +1,15 @@
-"""Targets of speed: the figures that a row of ``config.toml`` names, and what was measured."""
+"""Targets: the figures that a row of ``config.toml`` names, and what was measured."""
 
 from typing import NamedTuple
 
-from benchmarks import tables
+from benchmarks import estimate_tables, tables
+
+# How the rows of a kind of problem become figures by name; other kinds have no targets.
+FIGURES = {
+    "speed": tables.groups,
+    "coverage": estimate_tables.coverage_figures,
+    "accuracy": estimate_tables.accuracy_figures,
+}
 
 
 class Verdict(NamedTuple):
@@ -33,7 +40,7 @@ class Verdict(NamedTuple):
 
 def verdicts(problem, rows):
     """One verdict per target of the problem, on the rows of its result file."""
-    groups = {found["name"]: found for found in tables.groups(rows)}
+    groups = {found["name"]: found for found in FIGURES[problem["kind"]](rows)}
     wanted = {row["name"]: row for row in problem["rows"]}
     return [
         _verdict(name, figure, bound, value, groups.get(name, {}).get(figure))

@@ -1,4 +1,4 @@
-"""The benchmark commands, on made-up results: nothing is measured here."""
+"""The benchmark commands, on made-up results and tiny models: no times are measured here."""
 
 import csv
 import math
@@ -8,17 +8,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import reference
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
-from benchmarks import adapters, problems, report, run, settings, speed, tables, targets  # noqa: E402
+from benchmarks import (  # noqa: E402
+    adapters,
+    estimate_tables,
+    estimates,
+    known,
+    problems,
+    report,
+    run,
+    settings,
+    speed,
+    tables,
+    targets,
+)
 from benchmarks.jobs import JOBS, updates  # noqa: E402
+from benchmarks.scoring import Parameters  # noqa: E402
 
 SETTINGS = settings.problems()
 TIMED = [name for name, problem in SETTINGS.items() if problem["kind"] == "speed"]
 ROWS = [(name, row) for name, problem in SETTINGS.items() for row in problem["rows"]]
+JUDGED = [name for name, problem in SETTINGS.items() if problem["kind"] in targets.FIGURES]
 PACE = {"skebm": 1.0, "scikit-learn": 4.0, "rbms": 5.0, "NumPy": 80.0}
 
 
@@ -74,16 +90,17 @@ def readme(tmp_path):
 
 
 def test_every_row_names_a_known_library_and_job():
-    kinds = {"likelihood", "known log Z", "speed"}
-    assert {problem["kind"] for problem in SETTINGS.values()} == kinds
+    assert {problem["kind"] for problem in SETTINGS.values()} == set(problems.KINDS)
     for name, row in ROWS:
         assert row["library"] in adapters.LIBRARIES, name
         if name in TIMED:
             assert row["job"] in JOBS, name
+        if name == "coverage":
+            assert row["family"] in known.FAMILIES
     assert {row["job"] for name, row in ROWS if name in TIMED} == set(JOBS)
 
 
-@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("name", JUDGED)
 def test_rows_have_names_of_their_own(name):
     labels = [settings.label(row) for row in SETTINGS[name]["rows"]]
     assert len(set(labels)) == len(labels)
@@ -279,7 +296,7 @@ def test_report_needs_the_two_comments(tmp_path):
     page = tmp_path / "README.md"
     page.write_text("# no comments\n")
     with pytest.raises(SystemExit, match="speed: begin"):
-        report.rewrite(page, "text")
+        report.rewrite(page, {"speed": "text"})
 
 
 def test_targets_end_with_a_status(results, capsys):
@@ -289,20 +306,261 @@ def test_targets_end_with_a_status(results, capsys):
     row = "PCD-1 update, batch 128"
     assert f"MISSED   {row}: share_of_peak at least 0.8, found 0.5 (38 % worse)" in lines
     assert f"reached  {row}: over_scikit_learn at least 3.8, found 4 (5 % better)" in lines
+    assert "MISSED   digits, planned: coverage at least 0.9176, not measured" in lines
     count = sum(
         len(group[0].get(bound, {}))
-        for group in settings.grouped(SETTINGS["speed"]["rows"])
+        for name in JUDGED
+        for group in settings.grouped(SETTINGS[name]["rows"])
         for bound in ("at_least", "at_most")
     )
     assert len(lines) == count
 
 
 def test_a_target_is_reached_or_missed():
-    problem = {"rows": [{"name": "a", "at_least": {"x": 2.0}, "at_most": {"seconds": 1.0}}]}
+    wanted = {"name": "a", "at_least": {"x": 2.0}, "at_most": {"seconds": 1.0}}
+    problem = {"kind": "speed", "rows": [wanted]}
     row = made_up(SETTINGS["speed"]["rows"][0]) | {"name": "a", "row": "a, skebm", "seconds": 0.5}
     x, seconds = targets.verdicts(problem, [row])
     assert not x.reached and x.found is None and "not measured" in str(x)
     assert seconds.reached and seconds.margin == pytest.approx(0.5)
+
+
+# -- known log Z -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "coupling", "log_z"),
+    [
+        ((4, 4), 0.3, 12.785523325714),
+        ((4, 4), 0.6, 20.056532884347),
+        ((4, 5), 0.44, 19.225564471293),
+        ((32, 32), math.log1p(math.sqrt(2)) / 2, 952.64808),
+    ],
+)
+def test_the_solved_lattice(shape, coupling, log_z):
+    """Below, above and at the critical coupling."""
+    assert known.ising_log_partition(*shape, coupling) == pytest.approx(log_z, rel=1e-8, abs=1e-11)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 3)])
+def test_the_lattice_is_an_rbm(shape):
+    """Every state of the spins has the weight that their edges give it, but for one constant."""
+    coupling, n = 0.3, math.prod(shape)
+    parameters, shift = known.lattice_rbm(*shape, coupling)
+    edges, states = known.torus_edges(*shape), reference.all_states(n)
+    spins = 2.0 * states - 1.0
+    weights = coupling * (spins[:, edges[:, 0]] * spins[:, edges[:, 1]]).sum(axis=1)
+    energies = [reference.closed_free_energy(*parameters, state) for state in states]
+    assert np.allclose(-np.array(energies), weights + shift, rtol=0, atol=1e-12)
+    log_z = reference.log_sum_exp(weights.tolist())
+    assert known.ising_log_partition(*shape, coupling) == pytest.approx(log_z, abs=1e-12)
+    rounded = known.lattice(*shape, coupling)
+    assert rounded.log_z == pytest.approx(reference.log_partition(*rounded.parameters), abs=1e-5)
+
+
+def test_every_edge_of_a_torus_is_there_once():
+    edges = known.torus_edges(4, 5)
+    assert len({frozenset(edge) for edge in edges.tolist()}) == len(edges) == 40
+    assert (np.bincount(edges.ravel()) == 4).all()
+
+
+def test_drawn_models_are_summed():
+    for truth in (known.glass(7, 5), known.planted(7, 2, 2)):
+        assert truth.log_z == pytest.approx(reference.log_partition(*truth.parameters), rel=1e-12)
+        assert truth.means is None and truth.base == "biases"
+        assert {array.dtype for array in truth.parameters} == {np.dtype(np.float32)}
+
+
+def test_families_are_what_they_say():
+    """Sizes, finite log Z, and once computed the same object for all who ask."""
+    shapes = {"digits": (14, 64), "glass": (16, 60), "planted": (12, 60), "lattice": (128, 64)}
+    for name, family in known.FAMILIES.items():
+        truth = family()
+        assert truth is family() and truth.parameters.W.shape == shapes[name]
+        assert math.isfinite(truth.log_z)
+    assert known.digits().base is known.digits().means
+    assert (known.lattice().means == 0.5).all()
+
+
+# -- coverage and accuracy ---------------------------------------------------------------------
+
+
+TINY = known.Known(
+    Parameters(np.full((2, 3), 0.5, np.float32), *(np.zeros(n, np.float32) for n in (3, 2))),
+    3.9,
+    np.full(3, 0.6),
+)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A family of one tiny model, whose log Z is enumerated."""
+    truth = TINY._replace(log_z=reference.log_partition(*TINY.parameters))
+    monkeypatch.setitem(known.FAMILIES, "tiny", lambda: truth)
+    return truth
+
+
+def test_intervals_of_a_tiny_model(tiny):
+    """Wide enough to hold log Z nearly always, the same for the same seeds, and no warning."""
+    found = estimates.intervals("tiny", {"n_chains": 64, "n_temperatures": 5}, range(40))
+    again = estimates.intervals("tiny", {"n_chains": 64, "n_temperatures": 5}, range(20, 40))
+    assert (found[20:] == again).all()
+    error, lower, upper, stderr, ess_ratio, _ = found.T
+    assert (lower < error).all() and (error < upper).all()
+    assert np.allclose(upper - error, 1.959964 * stderr, rtol=1e-5)
+    assert abs(error.mean()) < 0.1 and ((0.5 < ess_ratio) & (ess_ratio <= 1.0)).all()
+    row = SETTINGS["coverage"]["rows"][0]
+    measured = estimates.coverage_row(row, found, 1.0)
+    assert 0.8 < measured["coverage"] <= 1.0 and measured["repetitions"] == 40
+    assert estimates.intervals("tiny", {"n_chains": 2}, []).shape == (0, 6)
+
+
+def test_coverage_counts_converged_intervals():
+    """Of four the second misses log Z, the third too but it says that it is not converged."""
+    row = SETTINGS["coverage"]["rows"][0]
+    found = np.array([
+        [0.0, -0.1, 0.1, 0.05, 0.8, 1],
+        [0.2, 0.1, 0.3, 0.05, 0.6, 1],
+        [-0.4, -0.5, -0.1, 0.1, 0.2, 0],
+        [0.0, 0.0, 0.1, 0.05, 0.8, 1],
+    ])  # fmt: skip
+    measured = estimates.coverage_row(row, found, 2.0)
+    assert measured["row"] == settings.label(row)
+    assert measured["converged"] == 0.75 and measured["coverage"] == pytest.approx(2 / 3)
+    assert measured["coverage_of_all"] == 0.5 and measured["ess_ratio"] == pytest.approx(0.6)
+    assert measured["error"] == pytest.approx(-0.05)
+    nowhere = problems._rounded(estimates.coverage_row(row, found[2:3], 1.0))
+    assert nowhere["coverage"] == "" and nowhere["converged"] == 0.0
+
+
+def test_accuracy_of_estimates():
+    row = SETTINGS["accuracy"]["rows"][0]
+    measured = estimates.accuracy_row(row, 10.0, np.array([10.1, 9.7]), 0.5)
+    assert measured["mse"] == pytest.approx(0.05) and measured["error"] == pytest.approx(-0.1)
+    assert measured["mse_seconds"] == pytest.approx(0.025)
+    assert measured["stderr_mse"] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("library", ["skebm", "rbms", "NumPy"])
+def test_libraries_estimate_the_same_log_z(library, tiny):
+    """Within 6 standard errors (0.005 nats at most) of the truth, the same for the same seed."""
+    if library == "rbms":
+        pytest.importorskip("rbms")
+    estimate = adapters.adapter(library).log_z
+    values = [estimate(tiny.parameters, tiny.means, 2000, 4, seed) for seed in range(10)]
+    assert values[3] == estimate(tiny.parameters, tiny.means, 2000, 4, 3)
+    stderr = np.std(values, ddof=1) / math.sqrt(10)
+    assert stderr < 0.005 and abs(np.mean(values) - tiny.log_z) < 6 * stderr
+
+
+def test_accuracy_is_measured_with_every_seed(monkeypatch, tiny):
+    seeds = []
+
+    def log_z(parameters, means, n_chains, n_temperatures, seed):
+        seeds.append(seed)
+        return tiny.log_z + 0.1
+
+    peer = type("Peer", (), {"log_z": staticmethod(log_z)})
+    monkeypatch.setattr(estimates, "adapter", lambda library: peer)
+    row = SETTINGS["accuracy"]["rows"][0] | {"repetitions": 3}
+    measured = estimates.measure_accuracy(row, tiny)
+    assert seeds == [0, 0, 1, 2]  # the first compiles
+    assert measured["repetitions"] == 3 and measured["mse"] == pytest.approx(0.01)
+
+
+def made_up_coverage(row, covered=0.94):
+    """What a row of coverage might find."""
+    return {
+        "row": settings.label(row), "name": row["name"], "library": "skebm",
+        "family": row["family"], "params": "n_chains=100", "repetitions": 10_000,
+        "converged": 0.999, "coverage": covered, "coverage_of_all": 0.939, "ess_ratio": 0.53,
+        "sd": 0.11, "stderr_log_z": 0.1, "error": -0.006, "seconds": 9.0,
+    }  # fmt: skip
+
+
+def made_up_accuracy(row):
+    """What a row of accuracy might find: peers ten times as slow, rbms with twice the error."""
+    spread = {"skebm": 0.01, "NumPy": 0.01, "rbms": 0.02}[row["library"]]
+    seconds = 0.1 if row["library"] == "skebm" else 1.0
+    values = np.array([-spread, spread]) - 0.001
+    return problems._rounded(estimates.accuracy_row(row, 0.0, values, seconds))
+
+
+MADE_UP = {"coverage": made_up_coverage, "accuracy": made_up_accuracy}
+
+
+@pytest.fixture
+def estimated(results):
+    """The made-up results, those of coverage and accuracy too."""
+    for name, each in MADE_UP.items():
+        write(results / f"{name}.csv", [each(row) for row in SETTINGS[name]["rows"]])
+    return results
+
+
+def test_targets_are_set_on_figures_of_estimates():
+    for name, each in MADE_UP.items():
+        rows = [each(row) for row in SETTINGS[name]["rows"]]
+        assert all(found.found is not None for found in targets.verdicts(SETTINGS[name], rows))
+
+
+def test_targets_judge_coverage_and_accuracy(estimated, capsys):
+    rows = SETTINGS["coverage"]["rows"]
+    changed = [made_up_coverage(rows[0], 0.97), *map(made_up_coverage, rows[1:])]
+    write(estimated / "coverage.csv", changed)
+    with pytest.raises(SystemExit, match="targets missed"):
+        report.main(["--results", str(estimated), "--targets"])
+    lines = capsys.readouterr().out.splitlines()
+    name, other = rows[0]["name"], rows[1]["name"]
+    assert f"MISSED   {name}: coverage at most 0.96, found 0.97 (1 % worse)" in lines
+    assert f"reached  {other}: coverage at least 0.9176, found 0.94 (2 % better)" in lines
+    ours = [line for line in lines if "over_rbms at least 6, found 39.7" in line]
+    assert len(ours) == len(settings.grouped(SETTINGS["accuracy"]["rows"]))
+
+
+LOG_Z_MARKS = "<!-- log Z: begin -->\nstale\n<!-- log Z: end -->\n"
+
+
+def test_report_writes_about_log_z(estimated, readme):
+    pytest.importorskip("matplotlib")
+    readme.write_text(f"{readme.read_text()}\n{LOG_Z_MARKS}")
+    report.main(report_arguments(estimated, readme))
+    text = readme.read_text().partition("<!-- log Z: begin -->")[2]
+    assert "| digits, planned | 99.9 % | 94.0 % | 93.9 % | 53 % | 0.110 | 0.100 | −0.006 |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| digits 64 × 14")]
+    assert [row.split(" | ")[1] for row in rows] == ["skebm", "rbms", "NumPy"]
+    assert [row.rstrip(" |").split(" | ")[-1] for row in rows] == ["1", "39.7", "10"]
+    assert "10,000 seeds" in text and "rbms 8.8" in text and "stale" not in text
+
+
+def test_report_writes_what_there_is_about_log_z(estimated, readme):
+    (estimated / "coverage.csv").unlink()
+    found = report.estimate_results(SETTINGS, estimated)
+    text = estimate_tables.section(found)
+    assert "beside peers" in text and "seeds a row" not in text
+
+
+def test_report_needs_the_comments_about_log_z(estimated, readme):
+    pytest.importorskip("matplotlib")
+    before = readme.read_text().replace("log Z: begin", "none")
+    readme.write_text(before)
+    with pytest.raises(SystemExit, match="log Z: begin"):
+        report.main(report_arguments(estimated, readme))
+    assert readme.read_text() == before
+
+
+def test_report_refuses_coverage_that_lacks_a_row(estimated):
+    rows = SETTINGS["coverage"]["rows"][1:]
+    write(estimated / "coverage.csv", list(map(made_up_coverage, rows)))
+    with pytest.raises(SystemExit, match=r"coverage.csv lacks 1 rows: digits, 30 temperatures"):
+        report.estimate_results(SETTINGS, estimated)
+
+
+def test_trials_have_fewer_repetitions():
+    options = type("Options", (), {"repetitions": 7, "only": "digits"})
+    for name in ("library", "seconds", "quick"):
+        setattr(options, name, None)
+    chosen = run.chosen(settings.problems()["accuracy"], options)
+    assert [row["repetitions"] for row in chosen["rows"]] == [7] * 3
 
 
 # -- compare -----------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 ``fit(data, params, budget, seed)`` trains an RBM and returns :class:`Fitted`; ``version()`` names
 the library. A library that is timed has what its rows need: ``update_seconds``, and for log Z
-``temperature_seconds`` (annealed) and ``state_seconds`` (exact).
+``temperature_seconds`` (annealed) and ``state_seconds`` (exact). Where errors of AIS are compared
+too, ``log_z(parameters, base_means, n_chains, n_temperatures, seed)`` returns one estimate.
 """
 
 import importlib

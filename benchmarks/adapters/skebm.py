@@ -42,11 +42,21 @@ def fitted(parameters):
 
 def temperature_seconds(parameters, n_chains, n_temperatures):
     """Time of one AIS temperature of all chains."""
-    model = fitted(parameters)
-    options = {"n_chains": n_chains, "n_temperatures": n_temperatures, "random_state": 0}
+    seconds, _ = timed(_ais, fitted(parameters), n_chains, n_temperatures)
+    return seconds / n_temperatures
+
+
+def log_z(parameters, base_means, n_chains, n_temperatures, seed):
+    """An AIS estimate from independent units of these means, what a fit has by default."""
+    options = {"base": base_means, "random_state": seed}
+    return _ais(fitted(parameters), n_chains, n_temperatures, **options).value
+
+
+def _ais(model, n_chains, n_temperatures, random_state=0, **options):
+    sweeps = {"n_chains": n_chains, "n_temperatures": n_temperatures}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the value does not matter here
-        return timed(model.log_partition, "ais", **options)[0] / n_temperatures
+        warnings.simplefilter("ignore", ConvergenceWarning)  # what it warns of is measured
+        return model.log_partition("ais", random_state=random_state, **sweeps, **options)
 
 
 def state_seconds(parameters, n_states):
