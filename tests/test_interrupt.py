@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from threadpoolctl import threadpool_info
 
 from skebm import CDRBM, PCDRBM, RdmRBM
@@ -135,12 +136,24 @@ def test_exact_sums():
     drawn = RdmRBM.from_parameters(np.full((24, 1000), 0.1), np.ones(1000), np.ones(24))
     small = RdmRBM.from_parameters(np.full((16, 40), 0.1), np.ones(40), np.ones(16))
     exact_moments(small), small._energy().exact_sample(10, (1, 2))  # compiles both
-    learner = PCDRBM(18, n_gibbs_steps="exact", n_iter=FOREVER, batch_size=20_000, random_state=0)
+    learner = PCDRBM(18, n_gibbs_steps="exact", n_iter=1, batch_size=20_000, random_state=0)
+    learner.fit(X).set_params(n_iter=FOREVER)
     assert_stops(lambda: exact_moments(middling), "moments")
     assert_stops(lambda: drawn._energy().exact_sample(10, (1, 2)), "draws")
     assert_stops(lambda: learner.fit(X), "learning")
     assert np.isfinite(learner.components_).all() and np.isfinite(learner.score(X[:50]))
     assert learner.n_iter_ == len(learner.history_["weight_norm"])
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_sums_of_other_workers(backend):
+    """An exact log Z that joblib's workers make, for half a minute on one core."""
+    rng = np.random.default_rng(0)
+    long = RdmRBM.from_parameters(rng.normal(0, 0.1, (28, 200)), np.zeros(200), np.zeros(28))
+    short = RdmRBM.from_parameters(np.ones((14, 20)), np.ones(20), np.ones(14))
+    with parallel_config(backend=backend, n_jobs=2):
+        assert seconds_to_stop(lambda: long.log_partition("exact"), after=3.0) < 5 * LIMIT
+        assert short.log_partition("exact").value == pytest.approx(314.0, abs=0.1)
 
 
 def test_log_likelihoods(wide):

@@ -142,7 +142,9 @@ class BernoulliRBM(Energy):
         X = np.asarray(X, dtype=np.float64)
         weights = np.asarray(weights, dtype=np.float64)
         weighted = self.hidden_probability(X).astype(np.float64) * weights[:, None]
-        return -np.concatenate([(weighted.T @ X).ravel(), weights @ X, weighted.sum(axis=0)])
+        with single_threaded_blas:
+            sums = (weighted.T @ X).ravel(), weights @ X, weighted.sum(axis=0)
+        return -np.concatenate(sums)
 
     # -- chains --------------------------------------------------------------------------------
 
