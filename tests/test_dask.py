@@ -4,11 +4,14 @@ import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
 from joblib import parallel_config
+from sklearn.exceptions import ConvergenceWarning
 
+from skebm import PCDRBM
 from skebm._distribute import is_distributed
 from skebm._jit import threads
 from skebm.energies import BernoulliRBM
@@ -27,7 +30,19 @@ def exact_log_partition():
     return energy.exact_log_partition()
 
 
-@pytest.fixture(params=[exact_log_partition], ids=lambda job: job.__name__)
+def annealed_log_partition():
+    """1,600 chains there and back, in a dozen tasks each way, seeds fixed before they are sent."""
+    rng = np.random.default_rng(0)
+    shapes = (60, 300), 300, 60
+    model = PCDRBM.from_parameters(*(rng.normal(0.0, 0.2, shape) for shape in shapes))
+    run = {"n_chains": 1600, "n_temperatures": 300, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        result, chains = model.log_partition("bridge", return_chains=True, **run)
+    return result, chains.states.tobytes(), chains.log_weights.tobytes()
+
+
+@pytest.fixture(params=[exact_log_partition, annealed_log_partition], ids=lambda job: job.__name__)
 def job(request):
     """Everything that is sent to workers: functions that return what must be the same."""
     return request.param

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from joblib import Parallel, delayed, parallel_config
 
-from skebm import _distribute
+from skebm import PCDRBM, _distribute
 from skebm._distribute import is_distributed, over_workers
 from skebm.energies import BernoulliRBM, _rbm_exact
+from skebm.partition import _ways, likelihood, log_likelihood_difference, raise_log_likelihood
 
 BACKENDS = ("threading", "loky", "multiprocessing")
 
@@ -79,6 +80,39 @@ def test_number_of_tasks_does_not_matter(monkeypatch):
             monkeypatch.setattr(_rbm_exact, "_MOST_TASKS", most)
             monkeypatch.setattr(_rbm_exact, "_SECONDS_PER_TASK", 1e-9)
             assert energy.exact_log_partition() == here
+
+
+def estimates():
+    """Everything that carries chains along a path, on models that are cheap to anneal."""
+    a, b = (PCDRBM.from_parameters(*model(n)._parameters) for n in (16, 20))
+    X = (np.random.default_rng(0).random((4, 40)) < 0.5).astype(float)
+    run = {"n_chains": 300, "n_temperatures": 5, "random_state": 0}
+    yield a.log_partition("ais", check="reverse", **run)
+    yield a.log_partition("bridge", **run)
+    yield log_likelihood_difference(a, b, X, **run).log_partition
+    values = raise_log_likelihood(a, X, n_chains=100, n_temperatures=5, random_state=0)
+    yield tuple(values.log_likelihood)
+
+
+@pytest.mark.filterwarnings("ignore:.*not to be trusted")
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_annealing_is_the_same_bits(monkeypatch, backend):
+    """Chains cut into tasks of 128, or of 7, for other workers."""
+    monkeypatch.setattr(likelihood, "cheap_log_partition", lambda energy, **_: None)
+    here, sent = list(estimates()), []
+
+    def spy(function, tasks):
+        sent.extend(tasks)
+        return over_workers(function, tasks)
+
+    monkeypatch.setattr(_ways, "over_workers", spy)
+    with parallel_config(backend=backend, n_jobs=2):
+        assert list(estimates()) == here and not sent  # not worth it
+        monkeypatch.setattr(_ways, "WORTH_SENDING", 0.0)
+        for size in (128, 7) if backend == "threading" else (128,):
+            monkeypatch.setattr(_ways, "CHAINS_PER_TASK", size)
+            assert list(estimates()) == here
+    assert len(sent) >= 3 * 7
 
 
 def test_arrays_travel_with_their_task(monkeypatch):
