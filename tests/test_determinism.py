@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from skebm import CDRBM, PCDRBM, RdmRBM, _jit, criteria, energies
 from skebm.energies import BernoulliRBM
-from skebm.partition import exact_log_likelihood_gradient
+from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
 
@@ -23,6 +24,12 @@ DTYPES = ("float32", "float64")
 def data(dtype):
     """(700, 130): eleven chunks, the last one ragged."""
     return (np.random.default_rng(0).random((700, 130)) < 0.3).astype(dtype)
+
+
+def followed(shadow, energy, *_):
+    """Shadow chains that have followed over three temperatures, and log Z."""
+    shadow = shadow.follow(energy, 3)
+    return shadow, shadow.result()
 
 
 def results(dtype, **params):
@@ -55,6 +62,17 @@ def results(dtype, **params):
     yield cls(5, n_iter=1, random_state=0).fit(sp.csr_array(X)).components_
     small = cls.from_parameters(model.components_[:17], model.intercept_visible_, np.ones(17))
     yield np.array(small.log_partition("exact").value)
+    other = cls.from_parameters(0.5 * model.components_[:77], model.intercept_visible_, np.ones(77))
+    for path in model._energy().paths_to(other._energy()):
+        states, log_weights = X.copy(), np.zeros(len(X))
+        path.anneal(states, log_weights, np.linspace(0, 1, 4), np.array([1, 2], np.uint32))
+        yield from (states, log_weights)
+    yield raise_log_likelihood(
+        model, X[:30], n_chains=5, n_temperatures=4, random_state=0
+    ).log_likelihood
+    with mock.patch.object(tracking, "tracked", followed):  # as if nothing could be summed
+        tracked = cls(9, n_iter=2, track_log_partition=True, random_state=0).fit(X)
+    yield from tracked.history_.values()
     few = cls.from_parameters(model.components_[:13], model.intercept_visible_, np.ones(13))
     yield from exact_log_likelihood_gradient(few, X).values()
     yield few._energy().exact_sample(700, (1, 2, 3))
@@ -97,8 +115,8 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "anneal", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability", "log_path",
-        "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
+        "anneal", "anneal_between", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability",
+        "log_path", "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
         "sum_columns", "sum_moments", "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from joblib import parallel_config
 from threadpoolctl import threadpool_info
 
 from skebm import CDRBM, PCDRBM, RdmRBM
-from skebm.partition import exact_moments
+from skebm.partition import exact_moments, log_likelihood_difference, raise_log_likelihood
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
@@ -143,6 +143,23 @@ def test_exact_sums():
     assert_stops(lambda: learner.fit(X), "learning")
     assert np.isfinite(learner.components_).all() and np.isfinite(learner.score(X[:50]))
     assert learner.n_iter_ == len(learner.history_["weight_norm"])
+
+
+def test_annealing_both_ways(wide):
+    """From the model back, to another model, and from rows of data."""
+    run = {"n_temperatures": 10, "random_state": 0}
+    wide.log_partition("bridge", n_chains=65, **run)
+    X, long = binary(200, 784, np.float32), {"n_temperatures": 100_000, "random_state": 0}
+    other = PCDRBM.from_parameters(*(0.5 * array for array in wide._parameters()))
+    log_likelihood_difference(wide, other, X, n_chains=65, **run)
+    raise_log_likelihood(wide, X, n_chains=2, **run)
+    work = {
+        "bridge": lambda: wide.log_partition("bridge", n_chains=500, **long),
+        "difference": lambda: log_likelihood_difference(wide, other, X, n_chains=500, **long),
+        "RAISE": lambda: raise_log_likelihood(wide, X, **long),
+    }
+    for name, run in work.items():
+        assert_stops(run, name)
 
 
 @pytest.mark.parametrize("backend", ["threading", "loky"])
