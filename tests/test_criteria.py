@@ -479,3 +479,28 @@ def test_where_chains_start():
 def test_estimators_use_their_criterion():
     for estimator, start in ((CDRBM, FROM_DATA), (PCDRBM, PERSISTENT), (RdmRBM, RANDOM)):
         assert estimator()._criterion().start == start
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_how_updates_are_cut_into_calls_does_not_matter(monkeypatch, start):
+    """A slow machine makes shorter calls of the kernel, and the same bits."""
+    X = (np.random.default_rng(0).random((300, 20)) < 0.4).astype(np.float32)
+    cls = {FROM_DATA: CDRBM, PERSISTENT: PCDRBM, RANDOM: RdmRBM}[start]
+
+    def learned():
+        model = cls(6, batch_size=10, n_iter=2, n_gibbs_steps=2, momentum=0.5, random_state=0)
+        calls, train = [], contrastive.train
+        with monkeypatch.context() as patch:
+            spy = lambda *args, **kwargs: calls.append(0) or train(*args, **kwargs)  # noqa: E731
+            spy.compiled = train.compiled
+            patch.setattr(contrastive, "train", spy)
+            model.fit(X)
+        return len(calls), [*model._parameters(), *model.history_.values()]
+
+    monkeypatch.setattr(contrastive._Run, "seconds_over_planned", 1.0)
+    few, expected = learned()
+    monkeypatch.setattr(contrastive, "_TRAINING_SECONDS", 1e-9)
+    many, arrays = learned()
+    assert few < 8 and many > 25
+    for one, other in zip(expected, arrays):
+        np.testing.assert_array_equal(one, other)

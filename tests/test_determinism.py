@@ -116,8 +116,9 @@ def test_twins_agree(monkeypatch, dtype, kind):
     assert digest(dtype) == expected
     assert ran == {
         "anneal", "anneal_between", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability",
-        "log_path", "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
-        "sum_columns", "sum_moments", "train", "visible_probability", "weigh_states",
+        "log_path", "log_pseudolikelihood", "pack_ones", "packed_hidden_probability",
+        "packed_log_path", "sum_columns", "sum_moments", "train", "visible_probability",
+        "weigh_states",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ random start (Rdm-k)       at independent draws, every time        algorithm 18.
 =========================  ======================================  ==========================
 """
 
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,7 +58,7 @@ _UPDATE_FLOPS, _WEIGHT_FLOPS = 5e5, 40.0
 
 # Work of one kernel call, a tenth of a second on one core or a single update: longer than
 # elsewhere, since what is done between two of them is done by one thread.
-_TRAINING_FLOPS = 3 * FLOPS_PER_CALL
+_TRAINING_FLOPS, _TRAINING_SECONDS = 3 * FLOPS_PER_CALL, 0.1
 
 # Work for each value of rows that are not binary and tile of hidden units, and the memory of
 # packed and of such rows in one kernel call.
@@ -197,7 +198,8 @@ class Contrastive:
         """
         largest, packed = int(np.diff(bounds).max()), isinstance(take(0, 0), Packed)
         run = _Run(self, state, largest, packed=packed)
-        for first in range(0, len(rates), run.updates_per_call):
+        first = 0
+        while first < len(rates):
             edges = bounds[first : first + run.updates_per_call + 1]
             rows = take(edges[0], edges[-1])
             weights = row_weights[edges[0] : edges[-1]]
@@ -206,11 +208,15 @@ class Contrastive:
                 yield False
                 return
             run.save(state, edges[-1] - edges[-2])
+            first += len(edges) - 1
             yield True
 
 
 class _Run:
     """A state in the form that the kernel works on, and the kernel's scratch."""
+
+    # How much slower this machine is than calls are planned for; it changes no bit of a result.
+    seconds_over_planned = 1.0
 
     def __init__(self, criterion, state, largest, *, packed):
         W, b, c = state.model
@@ -236,7 +242,7 @@ class _Run:
             flops += _VALUE_FLOPS * largest * n_visible * len(self.model.up)
             most = _VALUE_BYTES / (largest * W[0].nbytes)
         self.parallel = flops > PARALLEL_FLOPS
-        self.updates_per_call = max(1, int(min(_TRAINING_FLOPS / flops, most)))
+        self.most = min(_TRAINING_FLOPS / flops, most)
 
         n_workers = n_threads() if self.parallel else 1
         words = max(self.model.b.size, self.model.c.size) // WORD
@@ -261,7 +267,8 @@ class _Run:
 
     def train(self, rows, weights, bounds, rates):
         """One kernel call."""
-        packed = isinstance(rows, Packed)
+        packed, compiled = isinstance(rows, Packed), train.compiled()
+        started = time.perf_counter()
         nothing = np.empty((0, self.model.n_visible), self.model.b.dtype)
         batches = Minibatches(
             np.asarray(rows) if packed else np.empty((0, 0), np.uint32),
@@ -272,6 +279,15 @@ class _Run:
             self.key, self.step, self.stack, self.hidden, self.columns, self.gradient,
             self.scratch, parallel=self.parallel,
         )  # fmt: skip
+        if compiled:
+            _Run.seconds_over_planned = (time.perf_counter() - started) / (
+                _TRAINING_SECONDS * len(rates) / self.most
+            )
+
+    @property
+    def updates_per_call(self):
+        """Fewer than planned where the last calls in this process took longer than they should."""
+        return max(1, int(self.most / max(1.0, _Run.seconds_over_planned)))
 
     def is_finite(self):
         """Whether no parameter is so large that energies lose their meaning, or no number."""

@@ -48,7 +48,8 @@ class Energy(ABC):
         """Move the chains ``X`` in place, each at its own inverse temperature ``beta``.
 
         One sweep leaves exp(-beta E(x)) base(x)^(1 - beta) invariant. Its random numbers are a
-        function of (key, step, chain) alone; sweep number s uses ``step + s``.
+        function of (key, step, chain) alone; sweep number s uses ``step + s``. Where ``beta`` is 1
+        there may be no base: ``base`` is then None.
         """
 
     @abstractmethod

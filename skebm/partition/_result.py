@@ -95,7 +95,8 @@ class LogPartition:
     ess : float
         Effective number of chains, between 1 and ``n_chains``; infinite if exact.
     method : str
-        ``"exact"``, ``"ais"`` or ``"bridge"``.
+        ``"exact"``, ``"ais"`` or ``"bridge"``; ``"shadow"`` along training, ``"separate"`` in a
+        difference of models that have no path to each other.
     converged : bool
         Whether the interval may be believed as far as the run itself can tell.
     n_chains, n_temperatures : int

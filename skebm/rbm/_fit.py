@@ -42,7 +42,7 @@ _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 _MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
 
 # Share of an epoch's work that following log Z may take, and work in a second.
-_TRACKING_SHARE, _FLOPS_PER_SECOND = 0.08, 8e10
+_TRACKING_SHARE, _FLOPS_PER_SECOND = 0.06, 8e10
 
 TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr")
 

@@ -50,7 +50,7 @@ class PCDRBM(BaseRBM):
         between are then no likelihoods and do not compare with those of binary data.
     track_log_partition : bool, default=False
         Whether ``history_`` shows log Z and the training likelihood of every epoch, for about a
-        tenth more time.
+        tenth more time (epochs of a few milliseconds take one more).
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last one, with its chains.
     n_jobs : int or None, default=None
