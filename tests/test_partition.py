@@ -14,6 +14,7 @@ from benchmarks.known import FAMILIES
 from skebm import PCDRBM
 from skebm.energies import BernoulliRBM, Energy, IndependentBernoulli
 from skebm.partition import LogPartition, log_partition
+from skebm.partition.ais import anneal
 
 KEY = np.array([7, 77], dtype=np.uint32)
 ENTROPY = (1, 2, 3, 4)
@@ -142,8 +143,7 @@ def test_ais_matches_exact_with_its_own_settings():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("planned", [False, True], ids=["few chains", "planned"])
-def test_coverage(family, planned):
+def test_coverage(family):
     """The 95 % interval covers in 345 to 397 of 400 runs, where a run calls itself converged.
 
     A trained, a glassy and a planted model summed exactly, and an Ising lattice of 128 hidden
@@ -152,17 +152,47 @@ def test_coverage(family, planned):
     """
     known, n_temperatures = FAMILIES[family](), {"digits": 30, "planted": 24}.get(family, 17)
     model = PCDRBM.from_parameters(*known.parameters)
-    run = {"n_chains": 100, "n_temperatures": n_temperatures}
+    run = {"n_chains": 100, "n_temperatures": n_temperatures, "base": known.base}
     covered, converged = 0, 0
     for seed in range(400):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            options = {"target_stderr": 0.1} if planned else run
-            result = model.log_partition("ais", base=known.base, random_state=seed, **options)
+            result = model.log_partition("ais", random_state=seed, **run)
         converged += result.converged
         covered += result.converged and result.lower <= known.log_z <= result.upper
     assert converged > 200
     assert 0.8625 <= covered / converged <= 0.9925
+
+
+def test_runs_near_the_limit_do_not_judge_themselves():
+    """Gaussian log-weights with half of the samples effective: other chains decide.
+
+    The intervals of runs whose own effective sample is above a half cover in 91.9 % of 20,000
+    cases, a selection of those that have missed the large weights. Judged by others they cover as
+    all do, 94.1 %: of 4,000, within [.927, .955] but for one case in 10^4.
+    """
+
+    class Work(Energy):
+        n_features, exact_log_partition = 1, lambda self: None
+        energy = gradient = base = sweep = None
+
+        def anneal(self, X, log_weights, betas, base, key, *, first_chain=0):
+            log_weights += np.random.default_rng([*key]).normal(-0.36125, 0.85, len(X))
+
+    class Coin:
+        sample = staticmethod(lambda n, entropy, dtype: np.arange(n)[:, None] % 2.0)
+
+    covered, alone, judged = [], [], []
+    for seed in range(10_000):
+        run = anneal(Work(), Coin(), (seed,), n_chains=100, n_temperatures=9, target_stderr=None)
+        result = run.result(0.95)
+        covered.append(result.lower <= 0.0 <= result.upper)
+        alone.append(result.ess > 50)
+        judged.append(result.converged)
+    covered, alone, judged = map(np.array, (covered, alone, judged))
+    assert judged.sum() > 4000
+    assert 0.927 < covered[judged].mean() < 0.955
+    assert covered[alone].mean() < covered[judged].mean()
 
 
 def test_mean_estimate_is_a_lower_bound():

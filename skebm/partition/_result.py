@@ -167,13 +167,18 @@ class LogPartition:
         )
 
     @classmethod
-    def from_log_weights(cls, log_weights, *, method, n_temperatures, level=0.95, doubts=()):
-        """The log-mean-exp of importance log-weights, and what they say of its error."""
+    def from_log_weights(
+        cls, log_weights, *, method, n_temperatures, level=0.95, doubts=(), judged=None
+    ):
+        """The log-mean-exp of importance log-weights, and what they say of its error.
+
+        ``judged`` is the share of effective samples that decides, where other chains know it.
+        """
         estimate, second = log_mean_exp(log_weights), gaussian_work(log_weights)
         return cls.from_estimate(
             estimate,
             level=level,
-            doubts=(*doubts_of(estimate, len(log_weights)), *doubts),
+            doubts=(*doubts_of(estimate, len(log_weights), judged=judged), *doubts),
             method=method,
             n_chains=len(log_weights),
             n_temperatures=n_temperatures,
@@ -182,11 +187,14 @@ class LogPartition:
         )
 
 
-def doubts_of(estimate, n, chains="chains"):
+def doubts_of(estimate, n, chains="chains", judged=None):
     """Sentences that say why a log-mean-exp of ``n`` weights should not be believed."""
+    share = estimate.ess / n if judged is None else judged
     if n == 1:
         yield "a single chain tells nothing of its own error"
     elif not np.isfinite(estimate.stderr):
         yield f"one of {n} {chains} carries all the weight"
-    elif estimate.ess < MINIMAL_ESS_RATIO * n:
+    elif share < MINIMAL_ESS_RATIO and judged is not None:
+        yield f"the effective sample is {100 * judged:.0f} % of other {chains} that were asked"
+    elif share < MINIMAL_ESS_RATIO:
         yield f"the effective sample is {estimate.ess:.1f} of {n} {chains}, less than half"

@@ -16,13 +16,17 @@ import numpy as np
 
 from skebm.partition._result import LogPartition
 from skebm.partition._ways import Carried, up_from_base
+from skebm.partition._weights import log_mean_exp
 
-_PILOT, _FINAL = 21, 22  # purposes of random numbers
+_PILOT, _FINAL, _JUDGE = 21, 22, 39  # purposes of random numbers
 
 PILOT_CHAINS = 64
 MIN_TEMPERATURES, MAX_TEMPERATURES = 100, 20_000
 MIN_CHAINS, MAX_CHAIN_TEMPERATURES = 128, 20_000_000
 TARGET_STDERR = 0.05
+
+# Shares of effective samples between which other chains are asked, and how many of them.
+UNDECIDED, JUDGES = (0.3, 0.7), 128
 
 
 class Plan(NamedTuple):
@@ -62,17 +66,18 @@ def barrier_of(way, entropy, n_sweeps=0):
 
 
 class Annealed(NamedTuple):
-    """A run of AIS: what was planned, and the chains at its end."""
+    """A run of AIS: what was planned, the chains at its end, and what others said of them."""
 
     plan: Plan
     chains: Carried
+    judged: float | None
 
     def result(self, level):
         """The estimate by AIS alone."""
         doubts = ("all chains start at one state and explore nothing",) if self.chains.alike else ()
         return LogPartition.from_log_weights(
             self.chains.log_weights, method="ais", n_temperatures=self.plan.n_temperatures,
-            level=level, doubts=doubts,
+            level=level, doubts=doubts, judged=self.judged,
         )  # fmt: skip
 
 
@@ -80,4 +85,19 @@ def anneal(energy, base, entropy, *, n_chains, n_temperatures, target_stderr):
     """Carry chains from ``base`` to ``energy``; see :func:`skebm.partition.log_partition`."""
     way = up_from_base(energy, base)
     chosen = plan(way, entropy, n_chains, n_temperatures, target_stderr)
-    return Annealed(chosen, way.run(*chosen, (*entropy, _FINAL)))
+    chains = way.run(*chosen, (*entropy, _FINAL))
+    return Annealed(chosen, chains, _judged(way, chosen, chains, entropy))
+
+
+def _judged(way, chosen, chains, entropy):
+    """Share of effective samples among chains of their own, where a run is near the limit.
+
+    Where weights are uneven the runs that happen to miss the large ones have both the larger
+    effective sample and the smaller estimate. If they decided for themselves whether to be
+    believed, those that are would cover less often than they say.
+    """
+    low, high = UNDECIDED
+    if not low <= log_mean_exp(chains.log_weights).ess / chosen.n_chains < high:
+        return None
+    judges = way.run(JUDGES, chosen.n_temperatures, (*entropy, _JUDGE))
+    return log_mean_exp(judges.log_weights).ess / JUDGES
