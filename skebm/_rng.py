@@ -151,6 +151,26 @@ def derive_key(entropy, *purpose):
     return np.random.SeedSequence([*entropy, *purpose]).generate_state(2)
 
 
+def derive_seed(entropy, *purpose):
+    """A seed for functions that take an integer ``random_state``."""
+    high, low = derive_key(entropy, *purpose)
+    return int(high) << 32 | int(low)
+
+
+def addressed_uniforms(key, step, first_chain, n_chains, n_units):
+    """Uniforms in (0, 1) for energies written in NumPy, (n_chains, n_units) float64.
+
+    Each is a function of (key, step, chain, unit) alone, as the protocol of energies asks.
+    """
+    units = np.arange(-(-n_units // 4), dtype=np.uint64)[None, :]
+    chains = np.uint64(first_chain) + np.arange(n_chains, dtype=np.uint64)[:, None]
+    units, chains = np.broadcast_arrays(units, chains)
+    step = np.full_like(units, step)
+    keys = (np.full_like(units, int(word)) for word in key)
+    words = philox4x32(*keys, units, chains, step & _LOW, step >> _HALF)
+    return (np.stack(words, axis=2).reshape(n_chains, -1)[:, :n_units] + 0.5) * 2.0**-32
+
+
 def host_generator(entropy, *purpose):
     """A NumPy generator for the few draws made outside kernels (initial weights, shuffles)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([*entropy, *purpose])))

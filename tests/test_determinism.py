@@ -27,7 +27,7 @@ def data(dtype):
 
 
 def followed(shadow, energy, *_):
-    """Shadow chains that have followed over three temperatures, and log Z."""
+    """Shadow chains that have followed over three temperatures, and log Z, nothing summed."""
     shadow = shadow.follow(energy, 3)
     return shadow, shadow.result()
 
@@ -70,7 +70,7 @@ def results(dtype, **params):
     yield raise_log_likelihood(
         model, X[:30], n_chains=5, n_temperatures=4, random_state=0
     ).log_likelihood
-    with mock.patch.object(tracking, "tracked", followed):  # as if nothing could be summed
+    with mock.patch.object(tracking, "tracked", followed):
         tracked = cls(9, n_iter=2, track_log_partition=True, random_state=0).fit(X)
     yield from tracked.history_.values()
     few = cls.from_parameters(model.components_[:13], model.intercept_visible_, np.ones(13))

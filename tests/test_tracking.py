@@ -11,15 +11,19 @@ from skebm import PCDRBM
 from skebm.energies import BernoulliRBM, IndependentBernoulli
 from skebm.partition import tracking
 from skebm.partition.tracking import ShadowChains
-from skebm.rbm import _fit
 
-KEYS = ("log_likelihood", "log_partition", "log_partition_stderr")
+KEYS = (
+    "log_likelihood",
+    "log_partition",
+    "log_partition_stderr",
+    "log_partition_converged",
+)
 
 
 @pytest.fixture
 def no_enumeration(monkeypatch):
     """Shadow chains follow even where log Z could be summed in less time."""
-    monkeypatch.setattr(_fit, "_FLOPS_PER_SECOND", np.inf)
+    monkeypatch.setattr(tracking, "FLOPS_PER_SECOND", np.inf)
 
 
 def walk(seed=0, n_models=6, steepness=1.5):
@@ -106,9 +110,9 @@ def test_history_by_shadow_chains(bits, no_enumeration, monkeypatch):
     """Every epoch within 5 stated errors of the exact value, which training did not see."""
     models, measure = [], tracking.tracked
 
-    def spy(shadow, energy, *budget):
+    def spy(shadow, energy, *rest):
         models.append(energy)
-        return measure(shadow, energy, *budget)
+        return measure(shadow, energy, *rest)
 
     monkeypatch.setattr(tracking, "tracked", spy)
     params = {"n_iter": 30, "random_state": 0}
@@ -153,6 +157,32 @@ def test_tracking_may_begin_late(bits, no_enumeration):
     assert np.isnan(tracked[:10]).all() and np.isfinite(tracked[10:]).all()
     exact = model._energy().exact_log_partition()
     assert abs(tracked[-1] - exact) < 5 * model.history_["log_partition_stderr"][-1]
+
+
+def test_a_lost_model_is_said_to_be_lost(bits, no_enumeration):
+    """One step to a model far away: few chains carry all the weight, and the result says so."""
+    rng = np.random.default_rng(0)
+    W = rng.normal(0, 2.5, (12, 30))
+    far, near = (BernoulliRBM(f * W, -f * W.sum(axis=0) / 2, np.zeros(12)) for f in (1.0, 0.01))
+    shadow = ShadowChains.start(near, near.base(), (1, 2, 3, 4)).follow(far, 1)
+    result = shadow.result()
+    assert not result.converged and "carried all the weight" in result.doubts[0]
+    assert result.ess < 128 * 0.1
+    assert not shadow.follow(far, 5).result().converged  # and is not forgotten
+
+
+@pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
+def test_models_from_elsewhere_are_reached_slowly(no_enumeration, bits):
+    """from_parameters, then fit: chains are not taken for draws of what they never visited."""
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(0, 1.0, (6, 16)), rng.normal(0, 1, 16), rng.normal(0, 1, 6)
+    model = PCDRBM.from_parameters(
+        *parameters, random_state=0, warm_start=True, n_iter=2, learning_rate=1e-6,
+        track_log_partition=True,
+    ).fit(bits)  # fmt: skip
+    exact = model._energy().exact_log_partition()
+    error = model.history_["log_partition"][-1] - exact
+    assert abs(error) < 5 * model.history_["log_partition_stderr"][-1] < 1.0
 
 
 def test_tracking_needs_a_flag(bits):

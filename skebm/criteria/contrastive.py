@@ -87,6 +87,7 @@ class LearningState:
     step: int = 0
     n_rows: int = 0
     shadow: object = None  # chains that follow log Z, never changed in place
+    continued: bool = False  # whether parameters were set from outside
 
     @classmethod
     def start(cls, n_components, means, n_rows, n_chains, entropy, dtype):
@@ -110,6 +111,7 @@ class LearningState:
         """Start from the parameters of another model."""
         for array, values in zip(self.model, (components, intercept_visible, intercept_hidden)):
             array[...] = values
+        self.continued = True
 
     def set_marginals(self, means, n_rows):
         """Take the means of ``n_rows`` rows for those of the training data."""
@@ -139,7 +141,13 @@ class LearningState:
             step=self.step,
             n_rows=self.n_rows,
             shadow=self.shadow,
+            continued=self.continued,
         )
+
+    @property
+    def is_new(self):
+        """Whether this is where learning starts: near independent units, no update made."""
+        return self.step == 0 and not self.continued
 
     def energy(self):
         return BernoulliRBM(*self.model)

@@ -67,9 +67,13 @@ class Energy(ABC):
     def scattered_states(self, n_samples, entropy):
         """States spread more widely than the model's, (n_samples, n_features).
 
-        Chains that start here find modes which chains from the base may miss.
+        Chains that start here find modes which chains from the base may miss. By default they
+        come from the energy's own base, which is worth little; ``scattered_from`` says so.
         """
         return self.base().sample(n_samples, entropy, self.dtype)
+
+    #: What :meth:`scattered_states` are, as a message calls them.
+    scattered_from = "its own base again"
 
     def paths_to(self, other):
         """Annealing paths from this model to ``other``, a model of the same variables; or none.
@@ -92,8 +96,11 @@ class Energy(ABC):
         return 4096
 
     def exact_seconds(self):
-        """Predicted time of :meth:`exact_log_partition` on one core."""
-        return 0.0
+        """Predicted time of :meth:`exact_log_partition` on one core.
+
+        Unknown by default, so that only ``method="exact"`` calls that.
+        """
+        return np.inf
 
     def n_exact_bits(self):
         """Exact methods sum over 2^bits states; None where they know a closed form."""

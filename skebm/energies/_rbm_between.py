@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from skebm._bits import empty_states, list_ones, pack, unpack
-from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, inline, kernel
+from skebm._jit import inline, kernel
 from skebm._numerics import exp, fold_product, fold_sum
 from skebm._rng import BLOCK, fill_bits, uniform
 from skebm._simd import lanes
@@ -56,12 +56,11 @@ class PathBetween:
         betas = np.asarray(betas, dtype=np.float64)
         lower, upper = self.first._layers, self.last._layers
         bits, weights = np.asarray(pack(X, lower.b.size)), log_weights.copy()
-        flops = self.flops(len(X))
-        per_call = max(1, int(FLOPS_PER_CALL / flops))
-        for done in range(0, len(betas) - 1, per_call):
+        for part, done, count in self.first._calls(len(betas) - 1, len(X), _SWEEPS):
             anneal_between(
-                lower, upper, betas[done : done + per_call + 1], key, first_chain, step + done,
-                bits, weights, parallel=flops * min(per_call, len(betas)) > PARALLEL_FLOPS,
+                lower, upper, betas[done : done + count + 1], key, first_chain + part.start,
+                step + done, bits[part], weights[part],
+                parallel=self.first._is_large(len(X), 2.0 * _SWEEPS * count),
             )  # fmt: skip
         X[:] = unpack(bits, X.shape[1], X.dtype)
         log_weights[:] = weights - (betas[-1] - betas[0]) * self.offset

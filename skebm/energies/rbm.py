@@ -51,6 +51,11 @@ class BernoulliRBM(Energy):
     def n_features(self):
         return self.components.shape[1]
 
+    @property
+    def parameters(self):
+        """Weights, visible and hidden biases."""
+        return self._parameters
+
     def __reduce__(self):
         return type(self), self._parameters  # what is derived from them is made where it is needed
 
@@ -156,10 +161,15 @@ class BernoulliRBM(Energy):
 
     def scattered_states(self, n_samples, entropy):
         """Visible units given hidden ones that are fair coins, (n_samples, n_features)."""
-        generator = host_generator(entropy)
-        hidden = generator.random((n_samples, len(self.components))) < 0.5
-        probability = self.visible_probability(hidden)
-        return (generator.random(probability.shape) < probability).astype(self.dtype)
+        generator, out = host_generator(entropy), np.empty((n_samples, self.n_features), self.dtype)
+        step = self.rows_per_call()
+        for part in (slice(low, low + step) for low in range(0, n_samples, step)):
+            hidden = generator.random((len(out[part]), len(self.components))) < 0.5
+            probability = self.visible_probability(hidden)
+            out[part] = generator.random(probability.shape) < probability
+        return out
+
+    scattered_from = "random hidden states"
 
     def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
         """Block Gibbs in place, h | v then v | h; a base of None is the uniform one."""

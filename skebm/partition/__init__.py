@@ -13,9 +13,10 @@ is from the base: the variance of a log-weight is about Lambda^2 / K, and a base
 the data has a Lambda^2 several times smaller than fair coins. What is left open is planned by
 pilot runs.
 
-``bridge`` carries as many chains back, from long Gibbs chains of the model to the base, and puts
-both directions together (Bennett's acceptance ratio). ``check="reverse"`` runs the same chains
-back only to see whether they contradict AIS.
+``bridge`` also carries draws of the model, made by other AIS chains, back to the base, and puts
+both directions together (Bennett's acceptance ratio): a smaller error for four times the sweeps.
+``check="reverse"`` carries long Gibbs chains back, at least 1,000 sweeps long, only to see
+whether they contradict the estimate.
 
 Why a likelihood by AIS flatters
 --------------------------------
@@ -24,19 +25,20 @@ half the variance of the mean; log p(x) = -E(x) - log Z is too large by as much.
 effective sample is large that is far below the standard error. It is not when few chains carry
 the weight: those that would have are then missing, the error bar is made of what was seen, and
 both are wrong together. Hence ``converged=False`` where the effective sample is less than half of
-the chains; below that, intervals were measured to cover less often than they say.
+the chains; below that, intervals were measured to cover less often than they say. A run near that
+limit does not judge itself, since it looks best when it has missed most: chains of their own do.
 
 No chain can report a mode that none has visited. Take a model that has 86 % of its mass in one
 narrow hole among 2^64 states (``W = 6`` for one hidden unit on 64 visible ones, with a bias of
 -338): AIS misses it with a tiny, honest-looking error bar, wrong by 1.95 nats, and so does every
 method that starts from the base. ``check="reverse"`` finds it, since half of the backward chains
-start at random hidden states, and the two halves disagree. A mode that neither kind of start
-leads to stays unseen: there is no certificate, only better witnesses.
+(64 at least) start at random hidden states, and the two halves disagree. A mode that neither kind
+of start leads to stays unseen: there is no certificate, only better witnesses.
 
 Bounds
 ------
 In expectation AIS is a lower bound of log Z, always. The reverse value would be an upper bound if
-the backward chains began at exact draws; from Gibbs chains it is a heuristic upper side, and is
+the backward chains began at exact draws; from long chains it is a heuristic upper side, and is
 called nothing better here. :func:`raise_log_likelihood` bounds a likelihood from the safe side
 without log Z: in expectation it is below the log-likelihood of the *annealed* model, which tends
 to the model as temperatures are added.
@@ -70,10 +72,14 @@ I. Goodfellow, Y. Bengio, A. Courville (2016). Deep Learning, section 18.7.
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 
+from skebm._jit import threads
+from skebm._rng import draw_entropy
+from skebm._validation import check_parameters
 from skebm._warn import warn
+from skebm.partition._asked import LOG_PARTITION_RULES
 from skebm.partition._result import LogPartition, ReverseCheck
 from skebm.partition.ais import anneal
-from skebm.partition.bridge import anneal_back, bridge_result, compare, with_check
+from skebm.partition.bridge import bridge, check_by_reverse, with_check
 from skebm.partition.exact import (
     cheap_log_partition,
     exact_log_likelihood_gradient,
@@ -95,31 +101,77 @@ __all__ = [
     "raise_log_likelihood",
 ]
 
-METHODS = ("auto", "exact", "ais", "bridge")
-CHECKS = ("none", "reverse")
-
 
 def log_partition(
-    energy, base, entropy, *, method="auto", n_chains=None, n_temperatures="auto",
-    target_stderr=None, level=0.95, check="none", return_chains=False,
+    energy, base=None, *, method="auto", n_chains=None, n_temperatures="auto", check="none",
+    target_stderr=None, level=0.95, random_state=None, n_jobs=None, return_chains=False,
 ):  # fmt: skip
-    """log Z of ``energy`` by the named method; ``auto`` is exact where that takes seconds.
+    """log Z of an energy, a user's own included.
 
     Parameters
     ----------
     energy : Energy
-        The model.
-    base : object with ``sample`` and ``log_density``
-        Where annealing begins, a distribution with Z = 1.
-    entropy : tuple of int
-        What all random numbers are made of.
-    method, n_chains, n_temperatures, target_stderr, level, check, return_chains
-        As :meth:`skebm.PCDRBM.log_partition` takes them.
+        The model; :mod:`skebm.energies` says how to write one.
+    base : object with ``sample`` and ``log_density``, default=None
+        Where annealing begins, a distribution with Z = 1; None means ``energy.base()``.
+    method : {"auto", "exact", "ais", "bridge"}, default="auto"
+        ``"auto"`` is exact where ``energy.exact_seconds()`` is at most 2, else AIS.
+    n_chains : int or None, default=None
+        Number of chains; None plans it for ``target_stderr``, at least 128 and, times
+        temperatures, at most 20 million.
+    n_temperatures : int or "auto", default="auto"
+        Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
+    check : {"none", "reverse"}, default="none"
+        Whether long chains carried back may contradict the estimate.
+    target_stderr : float or None, default=None
+        Standard error in nats that ``n_chains`` is planned for; None means 0.05.
+    level : float, default=0.95
+        Level of the interval, between 0 and 1.
+    random_state : None, int, RandomState or Generator, default=None
+        Seed; None differs at every call.
+    n_jobs : int or None, default=None
+        Threads; None leaves Numba's own setting.
+    return_chains : bool, default=False
+        Whether to return the chains of AIS too.
 
     Returns
     -------
-    LogPartition, or (LogPartition, Bunch or None) with ``return_chains``
+    LogPartition
+        Or, with ``return_chains``, a pair of it and a Bunch of ``states`` (n_chains, n_features)
+        and ``log_weights`` (n_chains,); None instead of the Bunch if the result is exact.
+
+    Raises
+    ------
+    ValueError
+        If ``method="exact"`` is out of reach, or energies are not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the run itself shows that its interval cannot be trusted; the message says why.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skebm.energies import BernoulliRBM
+    >>> from skebm.partition import log_partition
+    >>> energy = BernoulliRBM(np.zeros((2, 3)), np.zeros(3), np.zeros(2))
+    >>> bool(np.isclose(log_partition(energy).value, 5 * np.log(2)))
+    True
     """
+    options = {
+        "method": method, "n_chains": n_chains, "n_temperatures": n_temperatures, "check": check,
+        "target_stderr": target_stderr, "level": level, "return_chains": return_chains,
+    }  # fmt: skip
+    values = {**options, "random_state": random_state, "n_jobs": n_jobs}
+    check_parameters(LOG_PARTITION_RULES, values, "log_partition")
+    base = energy.base() if base is None else base
+    with threads(n_jobs):
+        return estimated(energy, base, draw_entropy(random_state), **options)
+
+
+def estimated(energy, base, entropy, *, method, level=0.95, return_chains=False, **options):
+    """The same from checked options, with what all random numbers are made of."""
     exact = None
     if method == "exact":
         exact = exact_log_partition(energy, level=level)
@@ -127,27 +179,27 @@ def log_partition(
         exact = cheap_log_partition(energy, level=level)
     if exact is not None:
         return (exact, None) if return_chains else exact
-    plan = {
-        "n_chains": n_chains,
-        "n_temperatures": n_temperatures,
-        "target_stderr": target_stderr,
-    }
-    annealed = anneal(energy, base, entropy, **plan)
-    result, chains = annealed.result(level), annealed.chains
-    if method == "bridge" or check == "reverse":
-        backward, n_sweeps = anneal_back(annealed.plan, energy, base, entropy)
-        checked = compare(chains.log_weights, backward, n_sweeps)
-        result = with_check(result, checked)
-        if method == "bridge":
-            result = bridge_result(
-                chains.log_weights, backward, checked, level=level,
-                n_temperatures=result.n_temperatures,
-            )  # fmt: skip
+    result, chains = _annealed(energy, base, entropy, method, level, **options)
     if not result.converged:
         warn(_complaint(result), ConvergenceWarning)
-    if return_chains:
-        return result, Bunch(states=chains.states, log_weights=chains.log_weights)
-    return result
+    return (result, chains) if return_chains else result
+
+
+def _annealed(
+    energy, base, entropy, method, level, *, check="none", n_chains=None, n_temperatures="auto",
+    target_stderr=None,
+):  # fmt: skip
+    run = anneal(
+        energy, base, entropy, n_chains=n_chains, n_temperatures=n_temperatures,
+        target_stderr=target_stderr,
+    )  # fmt: skip
+    if method == "bridge":
+        result = bridge(run, energy, base, entropy, level)
+    else:
+        result = run.result(level)
+    if check == "reverse":
+        result = with_check(result, check_by_reverse(run, energy, base, entropy))
+    return result, Bunch(states=run.chains.states, log_weights=run.chains.log_weights)
 
 
 def _complaint(result):
@@ -160,5 +212,6 @@ def _complaint(result):
         other += f" The reverse run says: {result.check}."
     return (
         f"log Z is not to be trusted: {result}: {'; '.join(result.doubts)}. {other} Raise "
-        "n_temperatures (or n_chains), or choose another base."
+        "n_temperatures or n_chains, or choose another base; where modes are separate, only the "
+        "exact method is sure to see them all."
     )

@@ -1,6 +1,6 @@
 """log Z with everything that is known about its error."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,6 +8,9 @@ from skebm.partition._weights import gaussian_work, log_mean_exp
 
 # Below this share of effective samples the stated interval is known to cover too little.
 MINIMAL_ESS_RATIO = 0.5
+
+# Fewer chains do not know their own error.
+MINIMAL_CHAINS = 16
 
 # Overlap of forward and backward weights below which Bennett's error is known to be too small.
 MINIMAL_OVERLAP = 0.06
@@ -130,7 +133,7 @@ class LogPartition:
     level: float = 0.95
     second_opinion: float = None
     second_stderr: float = 0.0
-    check: ReverseCheck = field(default=None)
+    check: ReverseCheck = None
     doubts: tuple = ()
 
     def __post_init__(self):
@@ -190,8 +193,8 @@ class LogPartition:
 def doubts_of(estimate, n, chains="chains", judged=None):
     """Sentences that say why a log-mean-exp of ``n`` weights should not be believed."""
     share = estimate.ess / n if judged is None else judged
-    if n == 1:
-        yield "a single chain tells nothing of its own error"
+    if n < MINIMAL_CHAINS:
+        yield f"{n} {chains} are too few to know their own error, {MINIMAL_CHAINS} are needed"
     elif not np.isfinite(estimate.stderr):
         yield f"one of {n} {chains} carries all the weight"
     elif share < MINIMAL_ESS_RATIO and judged is not None:

@@ -6,16 +6,18 @@ was carried in, so that ways in both directions can be set against each other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skebm._distribute import is_distributed, over_workers
-from skebm._rng import derive_key
+from skebm._rng import derive_key, host_generator
 from skebm.energies import Energy
+from skebm.partition._weights import log_mean_exp, resampled
 
-START, SWEEPS, PATH, SCATTERED = 22, 23, 24, 25  # purposes of random numbers
+# Purposes of random numbers.
+START, SWEEPS, PATH, SCATTERED, RESAMPLE = 61, 62, 63, 64, 65
 
 # Chains of one task for another process, and the work (chains x temperatures x variables) that
 # is worth sending tasks anywhere.
@@ -35,7 +37,7 @@ class FromBase:
 
 
 class Carried(NamedTuple):
-    """Last states (n, n_features) and log-weights (n,) of chains; whether all started alike."""
+    """Last states (n, n_features) and log-weights (n,) of chains; whether none ever moved apart."""
 
     states: np.ndarray
     log_weights: np.ndarray
@@ -62,29 +64,30 @@ class Way:
     path: Any
     start: Callable
     rising: bool = True
-    model: Energy = field(default=None)
+    model: Energy = None
 
     def run(self, n_chains, n_temperatures, entropy, n_sweeps=0):
         """:class:`Carried` chains, a function of ``entropy`` and these numbers."""
         betas = np.linspace(0.0, 1.0, n_temperatures + 1)
         betas = betas if self.rising else betas[::-1].copy()
         X = self.start(n_chains, (*entropy, START))
-        alike = n_chains > 1 and bool((X == X[0]).all())
         keys = derive_key(entropy, SWEEPS), derive_key(entropy, PATH)
-        model = self.model if n_sweeps else None
-        carried = [
+        model, size = self.model if n_sweeps else None, len(X)
+        if X.size * (n_temperatures + n_sweeps) >= WORTH_SENDING and is_distributed():
+            size = CHAINS_PER_TASK
+        tasks = [
             (self.path, model, X[low : low + size], betas, keys, n_sweeps, low)
-            for size in [self._chains_per_task(X, n_temperatures + n_sweeps)]
             for low in range(0, n_chains, size)
         ]
-        parts = over_workers(carry, carried) if len(carried) > 1 else [carry(*carried[0])]
+        parts = over_workers(carry, tasks) if len(tasks) > 1 else [carry(*tasks[0])]
         states, log_weights = (np.concatenate(part) for part in zip(*parts))
+        if not np.isfinite(log_weights).all():
+            raise ValueError(
+                "energies along the path are not finite for all states that chains reach; log Z by "
+                "annealing needs an energy (and a base) that is finite everywhere."
+            )
+        alike = n_chains > 1 and bool((X == X[0]).all() and (states == states[0]).all())
         return Carried(states, log_weights if self.rising else -log_weights, alike)
-
-    @staticmethod
-    def _chains_per_task(X, n_sweeps):
-        worthwhile = X.size * n_sweeps >= WORTH_SENDING and is_distributed()
-        return CHAINS_PER_TASK if worthwhile else len(X)
 
 
 def carry(path, model, X, betas, keys, n_sweeps, first_chain):
@@ -125,3 +128,29 @@ def long_starts(energy, base):
 def half(n_chains):
     """How many of the long chains start in the base."""
     return n_chains // 2
+
+
+class DrawnStarts:
+    """Starts that are draws of a model: the last states of AIS, resampled by their weights.
+
+    Each mode gets its share of them, as far as AIS has seen it; long chains alone stay in the
+    mode that they began in.
+
+    Parameters
+    ----------
+    energy : Energy
+        The model.
+    base : object with ``sample``
+        Where AIS begins.
+    n_temperatures : int
+        Its temperatures.
+    """
+
+    def __init__(self, energy, base, n_temperatures):
+        self.way, self.n_temperatures = up_from_base(energy, base), n_temperatures
+        self.estimate = None  # of log Z by the last draws
+
+    def __call__(self, n_chains, entropy):
+        states, log_weights, _ = self.way.run(n_chains, self.n_temperatures, entropy)
+        self.estimate = log_mean_exp(log_weights)
+        return states[resampled(log_weights, host_generator(entropy, RESAMPLE).random())]

@@ -63,12 +63,14 @@ def gaussian_work(log_weights):
     return Estimate(float(log_weights.mean() + variance / 2.0), float(stderr), float(n))
 
 
-def bennett(forward, backward):
+def bennett(forward, backward, starts_ess=np.inf):
     """log(Z_1 / Z_0) from log-weights of paths in both directions, and their overlap.
 
     Bennett's acceptance ratio: with m = log(n_F / n_R), the root r of the sum over forward paths
     of sigmoid(w - r - m) less that over backward paths of sigmoid(m + r - w). Both ``forward``
     and ``backward`` hold w = the sum of log f_k - log f_{k-1}, so that they agree about log Z.
+    Where the backward paths started at weighted draws, resampled, their effective number
+    ``starts_ess`` adds to the error: what is wrong with the start is common to all paths.
 
     The overlap is the chance of a mistake when the direction of a path is guessed from its
     weight, over that of a blind guess: 1 where both directions give the same weights, 0 where
@@ -86,15 +88,25 @@ def bennett(forward, backward):
     r = brentq(excess, everything.min() - 50 - abs(m), everything.max() + 50 + abs(m), xtol=1e-12)
     log_forward, log_backward = log_expit(forward - r - m), log_expit(m + r - backward)
     variance = _relative_variance(log_forward) / n_forward
-    variance += _relative_variance(log_backward) / n_backward
+    variance += _relative_variance(log_backward) * (1.0 / n_backward + 1.0 / starts_ess)
     overlap = float(np.exp(log_forward).mean() + np.exp(log_backward).mean())
-    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess)
+    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess, starts_ess)
     return Estimate(float(r), float(np.sqrt(variance)), ess), overlap
 
 
 def _relative_variance(log_terms):
+    """Variance of the terms over the square of their mean; infinite for a single one."""
+    if len(log_terms) < 2:
+        return np.inf
     terms = np.exp(log_terms - log_terms.max())
-    return (terms**2).mean() / terms.mean() ** 2 - 1.0
+    return terms.var(ddof=1) / terms.mean() ** 2
+
+
+def resampled(log_weights, uniform):
+    """Indices (n,) in proportion to the weights, by systematic resampling with one uniform."""
+    n, weights = len(log_weights), np.exp(log_weights - log_weights.max())
+    edges = np.cumsum(weights) / weights.sum()
+    return np.minimum(np.searchsorted(edges, (np.arange(n) + uniform) / n), n - 1)
 
 
 def standard_errors_apart(x, y):

@@ -18,7 +18,7 @@ from skebm.partition._result import LogPartition
 from skebm.partition._ways import Carried, up_from_base
 from skebm.partition._weights import log_mean_exp
 
-_PILOT, _FINAL, _JUDGE = 21, 22, 39  # purposes of random numbers
+_PILOT, _FINAL, _JUDGE = 51, 52, 53  # purposes of random numbers
 
 PILOT_CHAINS = 64
 MIN_TEMPERATURES, MAX_TEMPERATURES = 100, 20_000
@@ -74,11 +74,14 @@ class Annealed(NamedTuple):
 
     def result(self, level):
         """The estimate by AIS alone."""
-        doubts = ("all chains start at one state and explore nothing",) if self.chains.alike else ()
         return LogPartition.from_log_weights(
             self.chains.log_weights, method="ais", n_temperatures=self.plan.n_temperatures,
-            level=level, doubts=doubts, judged=self.judged,
+            level=level, doubts=self.doubts(), judged=self.judged,
         )  # fmt: skip
+
+    def doubts(self):
+        """What speaks against the chains, apart from their weights."""
+        return ("all chains are in one state and explore nothing",) if self.chains.alike else ()
 
 
 def anneal(energy, base, entropy, *, n_chains, n_temperatures, target_stderr):

@@ -6,35 +6,26 @@ second model does not cancel it. Two models are therefore better compared along 
 to the other, which need not pass the base that both are far from.
 """
 
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import stdtrit
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
 from skebm._jit import threads
-from skebm._rng import draw_entropy
-from skebm._validation import Jobs, Number, RandomState, check_parameters, positive_integer
+from skebm._rng import derive_seed, draw_entropy
+from skebm._validation import check_parameters
 from skebm._warn import warn
-from skebm.partition._result import LogPartition
-from skebm.partition._ways import Way, long_starts
+from skebm.partition._asked import RULES, checked_estimator
+from skebm.partition._result import LogPartition, doubts_of
+from skebm.partition._ways import DrawnStarts, Way, long_starts, up_from_base
 from skebm.partition._weights import Estimate
 from skebm.partition.ais import barrier_of, plan
-from skebm.partition.bridge import MIN_SWEEPS, bridge_result, compare, sweeps_before
+from skebm.partition.bridge import bridge_result, compare, sweeps_before, with_check
 from skebm.partition.exact import cheap_log_partition
 
-_PILOT, _FORWARD, _BACKWARD = 27, 28, 29  # purposes of random numbers
-
-RULES = {
-    "n_chains": positive_integer(None),
-    "n_temperatures": positive_integer("auto"),
-    "target_stderr": Number(numbers.Real, 0, above=True, also=(None,)),
-    "level": Number(numbers.Real, 0, 1, above=True, below=True),
-    "random_state": RandomState(),
-    "n_jobs": Jobs(),
-}
+# Purposes of random numbers.
+_PILOT, _FORWARD, _BACKWARD, _CHECK_FORWARD, _CHECK_BACKWARD, _A, _B = range(71, 78)
 
 
 @dataclass(frozen=True)
@@ -85,12 +76,21 @@ class LogLikelihood:
     @property
     def lower(self):
         """Lower end of the interval for the expectation over rows."""
-        return self.value - float(ndtri(0.5 + self.level / 2.0)) * self.stderr
+        return self.value - self._reach()
 
     @property
     def upper(self):
         """Upper end of the same interval."""
-        return self.value + float(ndtri(0.5 + self.level / 2.0)) * self.stderr
+        return self.value + self._reach()
+
+    def _reach(self):
+        """Student's t with the degrees of freedom of Welch and Satterthwaite."""
+        if not np.isfinite(self.stderr) or self.stderr == 0.0:
+            return self.stderr
+        shares = self.stderr_rows**2, self.stderr_log_partition**2
+        degrees = max(self.n_rows - 1.0, 1.0), max(self.log_partition.ess - 1.0, 1.0)
+        inverse = sum(share**2 / each for share, each in zip(shares, degrees))
+        return float(stdtrit(sum(shares) ** 2 / inverse, 0.5 + self.level / 2.0)) * self.stderr
 
     @property
     def converged(self):
@@ -109,13 +109,13 @@ class LogLikelihood:
 
 
 def log_likelihood_difference(
-    estimator_a, estimator_b, X, *, n_chains=None, n_temperatures="auto", target_stderr=None,
-    level=0.95, random_state=None, n_jobs=None,
+    estimator_a, estimator_b, X, *, n_chains=None, n_temperatures="auto", check="none",
+    target_stderr=None, level=0.95, random_state=None, n_jobs=None,
 ):  # fmt: skip
     """Mean of log p_a(x) - log p_b(x) over rows, by annealing from one model to the other.
 
-    Both partition functions exact where that takes a moment. Otherwise chains that have run long
-    in each model are carried to the other, and Bennett's acceptance ratio gives log(Z_a / Z_b).
+    Both partition functions are exact where that takes a moment. Otherwise draws of each model,
+    made by AIS, are carried to the other, and Bennett's acceptance ratio gives log(Z_a / Z_b).
     Of the paths that the models offer the one with the smaller variance in a pilot is taken: for
     RBMs over the hidden units of both, or, with as many of them, straight between the parameters.
 
@@ -129,6 +129,9 @@ def log_likelihood_difference(
         Chains in each direction; None plans them for ``target_stderr``.
     n_temperatures : int or "auto", default="auto"
         Temperatures between the models; ``"auto"`` plans them by pilot runs.
+    check : {"none", "reverse"}, default="none"
+        ``"reverse"`` also carries long chains of each model to the other, half of them from
+        scattered states, and believes nothing that they contradict.
     target_stderr : float or None, default=None
         Standard error in nats that ``n_chains`` is planned for; None means 0.05.
     level : float, default=0.95
@@ -151,11 +154,14 @@ def log_likelihood_difference(
     Warns
     -----
     ConvergenceWarning
-        If chains from different starts, or the two directions, disagree.
+        If the effective samples are too small, or the two directions, or chains from different
+        starts, disagree.
 
     Notes
     -----
-    Models that offer no path to each other are compared by two separate log Z.
+    Models that offer no path to each other are compared by two separate log Z. The draws cost a
+    run of AIS for each model, and a temperature between RBMs costs twice a Gibbs sweep; what is
+    won is the smaller error, since the models are nearer to each other than to any base.
 
     Examples
     --------
@@ -170,19 +176,13 @@ def log_likelihood_difference(
     >>> difference.log_partition.method
     'exact'
     """
-    values = {
-        "n_chains": n_chains, "n_temperatures": n_temperatures, "target_stderr": target_stderr,
-        "level": level, "random_state": random_state, "n_jobs": n_jobs,
-    }  # fmt: skip
-    check_parameters(RULES, values, "log_likelihood_difference")
-    for estimator in (estimator_a, estimator_b):
-        check_is_fitted(estimator)
+    plan = {"n_chains": n_chains, "n_temperatures": n_temperatures, "target_stderr": target_stderr}
+    values = {"check": check, "level": level, "random_state": random_state, "n_jobs": n_jobs}
+    check_parameters(RULES, plan | values, "log_likelihood_difference")
+    pair = checked_estimator(estimator_a), checked_estimator(estimator_b)
     rows = estimator_b._energies(X) - estimator_a._energies(X)
-    entropy = draw_entropy(random_state)
     with threads(n_jobs):
-        ratio = _log_ratio(
-            estimator_a, estimator_b, entropy, n_chains, n_temperatures, target_stderr, level
-        )
+        ratio = _log_ratio(*pair, draw_entropy(random_state), check, level, plan)
     if not ratio.converged:
         warn(
             f"log(Z_a / Z_b) is not to be trusted: {ratio}: {'; '.join(ratio.doubts)}. Raise "
@@ -192,35 +192,61 @@ def log_likelihood_difference(
     return LogLikelihood.of_rows(rows, ratio, level)
 
 
-def _log_ratio(a, b, entropy, n_chains, n_temperatures, target_stderr, level):
+def _log_ratio(a, b, entropy, check, level, options):
     """log(Z_a / Z_b) as a :class:`LogPartition`."""
     first, last = b._energy(), a._energy()
     exact = [cheap_log_partition(energy) for energy in (last, first)]
     if None not in exact:
         return LogPartition(value=exact[0].value - exact[1].value, level=level)
-    starts = [
-        long_starts(each._energy(), each._energy().base(each._marginals())) for each in (b, a)
-    ]
-    ways = [Way(path, starts[0], True, first) for path in first.paths_to(last)]
-    if not ways:
-        return _separately(a, b, level)
-    pilot = lambda way: barrier_of(way, (*entropy, _PILOT), MIN_SWEEPS)  # noqa: E731
-    barriers = [pilot(way) for way in ways]
+    paths = first.paths_to(last)
+    if not paths:
+        return _separately(a, b, entropy, level, options)
+    ends = [(energy, energy.base(each._marginals())) for each, energy in ((b, first), (a, last))]
+    starts = [_drawn_starts(*end, (*entropy, which)) for which, end in zip((_B, _A), ends)]
+    ways = [Way(path, starts[0], True, first) for path in paths]
+    barriers = [barrier_of(way, (*entropy, _PILOT)) for way in ways]
     up = ways[int(np.argmin(barriers))]
-    chosen = plan(up, entropy, n_chains, n_temperatures, target_stderr, min(barriers))
-    n_sweeps = sweeps_before(chosen.n_temperatures)
     down = Way(up.path, starts[1], False, last)
-    forward = up.run(*chosen, (*entropy, _FORWARD), n_sweeps).log_weights
-    backward = down.run(*chosen, (*entropy, _BACKWARD), n_sweeps).log_weights
-    check = compare(forward, backward, n_sweeps, both=True)
-    return bridge_result(
-        forward, backward, check, level=level, n_temperatures=chosen.n_temperatures
+    chosen = plan(up, entropy, barrier=min(barriers), **options)
+    forward = up.run(*chosen, (*entropy, _FORWARD), chosen.n_temperatures).log_weights
+    backward = down.run(*chosen, (*entropy, _BACKWARD), chosen.n_temperatures).log_weights
+    doubts = [
+        doubt
+        for name, start in zip("ba", starts)
+        for doubt in doubts_of(start.estimate, chosen.n_chains, f"chains that lead to model {name}")
+    ]
+    ess = min(start.estimate.ess for start in starts)
+    result = bridge_result(
+        forward, backward, ess, chosen.n_temperatures, level=level, doubts=doubts
     )
+    if check == "reverse":
+        result = with_check(result, _check(up.path, ends, chosen, entropy))
+    return result
 
 
-def _separately(a, b, level):
+def _drawn_starts(energy, base, entropy):
+    """Draws of a model by AIS over as many temperatures as it takes."""
+    planned = plan(up_from_base(energy, base), entropy, None, "auto", None)
+    return DrawnStarts(energy, base, planned.n_temperatures)
+
+
+def _check(path, ends, chosen, entropy):
+    """Long chains of both models, half of them scattered, in both directions."""
+    n_sweeps = sweeps_before(chosen.n_temperatures)
+    up, down = (
+        Way(path, long_starts(*end), rising, end[0]).run(*chosen, (*entropy, purpose), n_sweeps)
+        for end, rising, purpose in zip(ends, (True, False), (_CHECK_FORWARD, _CHECK_BACKWARD))
+    )
+    kinds = "the base", ends[0][0].scattered_from
+    return compare(up.log_weights, down.log_weights, n_sweeps, kinds=kinds, both=True)
+
+
+def _separately(a, b, entropy, level, options):
     """The same from two log Z that know nothing of each other."""
-    both = a.log_partition_, b.log_partition_
+    both = [
+        each.log_partition(random_state=derive_seed(entropy, which), **options)
+        for which, each in zip((_A, _B), (a, b))
+    ]
     difference = Estimate(
         value=both[0].value - both[1].value,
         stderr=float(np.hypot(both[0].stderr, both[1].stderr)),

@@ -17,26 +17,27 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils.validation import check_is_fitted
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy, host_generator
-from skebm._validation import Jobs, RandomState, check_parameters, positive_integer
+from skebm._validation import check_parameters, positive_integer
+from skebm.partition._asked import RULES, checked_estimator
 from skebm.partition._ways import FromBase, Way, up_from_base
 from skebm.partition.ais import MAX_TEMPERATURES, barrier_of
 
-_ROWS, _PILOT, _PATHS = 32, 33, 34  # purposes of random numbers
+_ROWS, _PILOT, _PATHS = 81, 82, 83  # purposes of random numbers
 
-# Temperatures for each unit of Lambda^2, where they are planned: the annealed model is then
-# within about a hundredth of a nat of the model.
+# Values of states (rows x chains x variables) that are carried together.
+_VALUES = 2e7
+
+# Temperatures for each unit of Lambda^2, where they are planned: the log-weights of a row's paths
+# then have a variance of about 1/20.
 _PER_BARRIER, _MIN_TEMPERATURES = 20.0, 1000
 
-RULES = {
+_RULES = {
     "max_rows": positive_integer(None),
     "n_chains": positive_integer(),
-    "n_temperatures": positive_integer("auto"),
-    "random_state": RandomState(),
-    "n_jobs": Jobs(),
+    **{name: RULES[name] for name in ("n_temperatures", "random_state", "n_jobs")},
 }
 
 
@@ -91,7 +92,7 @@ def raise_log_likelihood(
     estimator : estimator
         A fitted estimator of this package.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Data, coded as in training.
+        Binary data, coded as in training.
     max_rows : int or None, default=100
         Rows that are looked at, drawn without replacement where X has more; None takes all.
     n_chains : int, default=32
@@ -106,6 +107,11 @@ def raise_log_likelihood(
     Returns
     -------
     AnnealedLikelihood
+
+    Raises
+    ------
+    ValueError
+        If X has values between the codes (``binarize=None``), which have no likelihood.
 
     Notes
     -----
@@ -133,27 +139,40 @@ def raise_log_likelihood(
         "max_rows": max_rows, "n_chains": n_chains, "n_temperatures": n_temperatures,
         "random_state": random_state, "n_jobs": n_jobs,
     }  # fmt: skip
-    check_parameters(RULES, values, "raise_log_likelihood")
-    check_is_fitted(estimator)
-    rows, energy, entropy = estimator._rows(X), estimator._energy(), draw_entropy(random_state)
+    check_parameters(_RULES, values, "raise_log_likelihood")
+    rows, energy = checked_estimator(estimator)._rows(X), estimator._energy()
+    if not rows.is_binary:
+        raise ValueError("raise_log_likelihood: X must be binary, values between 0 and 1 are not.")
+    entropy, base = draw_entropy(random_state), energy.base(estimator._marginals())
     chosen = _chosen_rows(len(rows), max_rows, entropy)
-    states = rows.dense(chosen, energy.dtype)
-    base = energy.base(estimator._marginals())
     with threads(estimator.n_jobs if n_jobs is None else n_jobs):
         if n_temperatures == "auto":
             barrier = barrier_of(up_from_base(energy, base), (*entropy, _PILOT))
             planned = np.clip(_PER_BARRIER * barrier, _MIN_TEMPERATURES, MAX_TEMPERATURES)
             n_temperatures = int(planned)
-        start = lambda n, _: np.repeat(states, n_chains, axis=0)  # noqa: E731
-        back = Way(FromBase(energy, base), start, rising=False, model=energy)
-        carried = back.run(len(states) * n_chains, n_temperatures, (*entropy, _PATHS), n_sweeps=1)
-        weights = -carried.log_weights.reshape(len(states), n_chains)
-        bounds = logsumexp(weights, axis=1) - np.log(n_chains) - energy.energy(states)
+        size = max(1, int(_VALUES / (n_chains * energy.n_features)))
+        blocks = [chosen[low : low + size] for low in range(0, len(chosen), size)]
+        bounds = np.concatenate([
+            _bounds(rows.dense(block, energy.dtype), energy, base, n_chains, n_temperatures,
+                    (*entropy, _PATHS, number))
+            for number, block in enumerate(blocks)
+        ])  # fmt: skip
     n = len(bounds)
     stderr = float(bounds.std(ddof=1) / np.sqrt(n)) if n > 1 else np.inf
     return AnnealedLikelihood(
         float(bounds.mean()), stderr, bounds, chosen, n_chains, n_temperatures
     )
+
+
+def _bounds(states, energy, base, n_chains, n_temperatures, entropy):
+    """The bound of each of some rows."""
+    start = lambda n, _: np.repeat(states, n_chains, axis=0)  # noqa: E731
+    back = Way(FromBase(energy, base), start, rising=False, model=energy)
+    carried = back.run(len(states) * n_chains, n_temperatures, entropy, n_sweeps=1)
+    weights = -carried.log_weights.reshape(len(states), n_chains)
+    step = energy.rows_per_call()
+    energies = [energy.energy(states[low : low + step]) for low in range(0, len(states), step)]
+    return logsumexp(weights, axis=1) - np.log(n_chains) - np.concatenate(energies)
 
 
 def _chosen_rows(n, max_rows, entropy):

@@ -16,16 +16,22 @@ from skebm._rng import derive_key, host_generator
 from skebm.energies import Energy
 from skebm.partition._result import MINIMAL_ESS_RATIO, LogPartition
 from skebm.partition._ways import up_from_base
-from skebm.partition._weights import Estimate, log_mean_exp
+from skebm.partition._weights import Estimate, log_mean_exp, resampled
 from skebm.partition.exact import exact_log_partition
 
-_START, _FOLLOW, _RESAMPLE = 35, 36, 37  # purposes of random numbers
+_START, _FOLLOW, _RESAMPLE = 91, 92, 93  # purposes of random numbers
 
 N_CHAINS = 128
 
 # Temperatures on the way to the model that is followed first: if it is nearly independent, or
 # has been trained already.
 NEAR, FAR = 10, 2000
+
+# Effective share of chains below which their error is not believed.
+LEAST_SHARE = 0.1
+
+# Work done in a second, on one core, by which the exact sum is compared with it.
+FLOPS_PER_SECOND = 8e10
 
 # Work of following at all, counted like the products of a temperature.
 _OVERHEAD_FLOPS = 1e7
@@ -49,6 +55,8 @@ class ShadowChains:
         What is already known of log Z from weights before that.
     variance : float, default=0.0
         Relative variance of those.
+    smallest : float, default=1.0
+        Smallest share of effective samples before chains were drawn anew.
     step : int, default=0
         Sweeps made, which address the random numbers.
     """
@@ -59,6 +67,7 @@ class ShadowChains:
     entropy: tuple
     log_partition: float = 0.0
     variance: float = 0.0
+    smallest: float = 1.0
     step: int = 0
 
     @classmethod
@@ -84,16 +93,20 @@ class ShadowChains:
             return moved._drawn_anew(estimate)
         return moved
 
+    def stands_at(self, energy):
+        """Whether these are draws of that very model."""
+        pairs = zip(self.energy.parameters, energy.parameters, strict=True)
+        return all(np.array_equal(one, other) for one, other in pairs)
+
     def _drawn_anew(self, estimate):
         n = len(self.states)
-        weights = np.exp(self.log_weights - self.log_weights.max())
         uniform = host_generator(self.entropy, _RESAMPLE, self.step).random()
-        edges = np.cumsum(weights) / weights.sum()
-        chosen = np.minimum(np.searchsorted(edges, (np.arange(n) + uniform) / n), n - 1)
         return replace(
-            self, states=self.states[chosen], log_weights=np.zeros(n),
+            self, states=self.states[resampled(self.log_weights, uniform)],
+            log_weights=np.zeros(n),
             log_partition=self.log_partition + estimate.value,
-            variance=self.variance + _relative_variance(estimate, n),
+            variance=self.variance + estimate.stderr**2,
+            smallest=min(self.smallest, estimate.ess / n),
         )  # fmt: skip
 
     def result(self):
@@ -103,26 +116,27 @@ class ShadowChains:
         too small where chains are slow to forget.
         """
         now, n = log_mean_exp(self.log_weights), len(self.states)
-        variance = self.variance + _relative_variance(now, n)
-        estimate = Estimate(self.log_partition + now.value, float(np.sqrt(variance)), now.ess)
+        stderr, doubts = float(np.hypot(np.sqrt(self.variance), now.stderr)), ()
+        if self.smallest < LEAST_SHARE:
+            doubts = (f"{100 * self.smallest:.0f} % of the shadow chains carried all the weight",)
+        estimate = Estimate(self.log_partition + now.value, stderr, self.smallest * now.ess)
         return LogPartition.from_estimate(
-            estimate, method="shadow", n_chains=n, n_temperatures=self.step
+            estimate, method="shadow", n_chains=n, n_temperatures=self.step, doubts=doubts
         )
 
 
-def _relative_variance(estimate, n):
-    """Variance of the mean of ``n`` weights over its square."""
-    return 1.0 / estimate.ess - 1.0 / n
+def tracked(shadow, energy, base, entropy, flops):
+    """Shadow chains at ``energy`` and its log Z, for so much work or a little more.
 
-
-def tracked(shadow, energy, flops, flops_per_second):
-    """Shadow chains that have followed ``energy`` for so much work, and its log Z.
-
-    Exact where that takes no longer; the chains stay where they are then.
+    Exact where that takes no longer; there are no chains then, and they begin anew, from ``base``
+    and over many temperatures, where none are given.
     """
-    if energy.exact_seconds() <= flops / flops_per_second:
-        return shadow, exact_log_partition(energy)
-    each = shadow.energy.straight_path_to(energy).flops(len(shadow.states))
-    n_temperatures = int(np.clip((flops - _OVERHEAD_FLOPS) / each, 1, FAR))
-    shadow = shadow.follow(energy, n_temperatures)
+    if energy.exact_seconds() <= flops / FLOPS_PER_SECOND:
+        return None, exact_log_partition(energy)
+    if shadow is None:
+        shadow = ShadowChains.start(energy, base, entropy, n_temperatures=FAR)
+    else:
+        each = shadow.energy.straight_path_to(energy).flops(len(shadow.states))
+        n_temperatures = int(np.clip((flops - _OVERHEAD_FLOPS) / each, 1, FAR))
+        shadow = shadow.follow(energy, n_temperatures)
     return shadow, shadow.result()

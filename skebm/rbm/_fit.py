@@ -41,10 +41,10 @@ _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 # a few percent of an epoch's work.
 _MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
 
-# Share of an epoch's work that following log Z may take, and work in a second.
-_TRACKING_SHARE, _FLOPS_PER_SECOND = 0.06, 8e10
+# Share of an epoch's work that following log Z may take.
+_TRACKING_SHARE = 0.06
 
-TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr")
+TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr", "log_partition_converged")
 
 HISTORY = (
     "learning_rate",
@@ -241,11 +241,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
         monitored = self._monitored_rows(state, rows)
         base = IndependentBernoulli.from_marginals(state.visible_mean)
         independent = base.log_density(monitored).mean()
-        if self.track_log_partition and state.shadow is None:
-            distance = tracking.FAR if history or state.step else tracking.NEAR
-            state.shadow = tracking.ShadowChains.start(
-                state.fixed_energy(), base, state.entropy, n_temperatures=distance
-            )
+        if self.track_log_partition:
+            self._prepare_shadow(state, base)
         for epoch in range(self.n_iter):
             started = time.perf_counter()
             task = root.subcontext(task_name="epoch").call_on_fit_task_begin(**shown)
@@ -257,7 +254,9 @@ class LearnsByMinibatches(CallbackSupportMixin):
             if not self._run_updates(state, rows, weights, order, bounds, rates):
                 task.call_on_fit_task_end(**shown, reconstruction_attributes=None)
                 return
-            log_partition = self._follow(state, bounds) if self.track_log_partition else None
+            log_partition = None
+            if self.track_log_partition:
+                log_partition = self._follow(state, base, bounds)
             history.append(_measure(state, monitored, rates[-1], log_partition))
             self._report(epoch, history[-1], time.perf_counter() - started)
             if task.call_on_fit_task_end(
@@ -287,12 +286,20 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 return False
         return True
 
-    def _follow(self, state, bounds):
+    @staticmethod
+    def _prepare_shadow(state, base):
+        """Shadow chains at a new model; those that stand elsewhere than the model are given up."""
+        energy = state.fixed_energy()
+        if state.is_new:
+            state.shadow = tracking.ShadowChains.start(energy, base, state.entropy)
+        elif state.shadow is not None and not state.shadow.stands_at(energy):
+            state.shadow = None
+
+    def _follow(self, state, base, bounds):
         """log Z of the model that an epoch has led to, for a share of that epoch's work."""
         work = self._criterion().update_flops(state, np.diff(bounds).max()) * (len(bounds) - 1)
-        work *= _TRACKING_SHARE
         state.shadow, log_partition = tracking.tracked(
-            state.shadow, state.fixed_energy(), work, _FLOPS_PER_SECOND
+            state.shadow, state.fixed_energy(), base, state.entropy, _TRACKING_SHARE * work
         )
         return log_partition
 
@@ -325,7 +332,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             "intercept_hidden_": state.model.c,
             "visible_mean_": state.visible_mean,
             "n_iter_": len(history),
-            "history_": _as_arrays(history, HISTORY + TRACKED * bool(self.track_log_partition)),
+            "history_": _as_arrays(history),
             "_state": state,
             "_entropy": state.entropy,
             "_n_features_out": len(state.model.c),
@@ -336,8 +343,10 @@ class LearnsByMinibatches(CallbackSupportMixin):
         return attributes
 
 
-def _as_arrays(history, names):
+def _as_arrays(history):
     """Entries of epochs as one array per name; what an epoch did not record is NaN."""
+    tracked = TRACKED * any(TRACKED[0] in entry for entry in history)
+    names = *HISTORY, *tracked
     return {name: np.array([entry.get(name, np.nan) for entry in history]) for name in names}
 
 
@@ -352,8 +361,8 @@ def _measure(state, rows, rate, log_partition):
         error = np.square(error, out=error).sum(axis=1)
     tracked = {}
     if log_partition is not None:
-        values = -of_rows.mean() - log_partition.value, log_partition.value, log_partition.stderr
-        tracked = dict(zip(TRACKED, map(float, values)))
+        values = log_partition.value, log_partition.stderr, float(log_partition.converged)
+        tracked = dict(zip(TRACKED, (float(-of_rows.mean()) - log_partition.value, *values)))
     return tracked | {
         "learning_rate": float(rate),
         "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),

@@ -75,7 +75,8 @@ class PCDRBM(BaseRBM):
         ``log_pseudolikelihood`` (exact, nats per row), ``free_energy_gap`` (of up to 512
         chains over the rows) and ``reconstruction_error`` (squared, of the mean field). With
         ``track_log_partition`` also ``log_likelihood`` of those rows, ``log_partition`` and its
-        standard error ``log_partition_stderr``, exact (0) or by chains that follow the model.
+        standard error ``log_partition_stderr``, exact (0) or by chains that follow the model,
+        and ``log_partition_converged``, 0 where these have lost the model.
     n_iter_ : int
         Epochs made.
     n_features_in_ : int
