@@ -2,6 +2,7 @@
 
 A row of coverage has its own figures: ``coverage`` (of the converged intervals),
 ``coverage_of_all``, ``converged`` (the share), ``ess_ratio``, ``sd``, ``stderr_log_z``, ``error``.
+A row of tracking has ``seconds``, ``tracked_seconds`` and ``extra``, the share added.
 A group of accuracy, the rows of one name, has ``mse``, ``seconds`` and ``mse_seconds`` of skebm,
 and ``over_PEER``: the product of error and seconds of a peer in units of skebm's.
 """
@@ -11,7 +12,7 @@ import itertools
 from benchmarks.tables import DISPLAYED, human_seconds, is_number, percent, wrapped
 
 
-def coverage_figures(rows):
+def figures_of_rows(rows):
     """Figures of every row, in order."""
     return [{key: value for key, value in row.items() if _is_figure(key, value)} for row in rows]
 
@@ -54,13 +55,19 @@ _ACCURACY = (
 )
 
 
+_TRACKING = (
+    "What ``track_log_partition`` adds to a fit, and the standard error of log Z after its last "
+    "epoch, 0 where it was summed ({machine}, {date}; {versions})."
+)
+
+
 def section(results):
     """The text of the README about log Z, from {problem: (header, rows)} of what was measured."""
     parts = []
     for name, about, table in _PARTS:
         if name in results:
             header, rows = results[name]
-            repetitions = int(rows[0]["repetitions"])
+            repetitions = int(rows[0].get("repetitions", 0))
             machine = {"machine": header["processor"], "repetitions": repetitions}
             parts += [wrapped(about.format(**header | machine)), table(rows)]
     return "\n" + "\n\n".join(parts) + "\n"
@@ -93,6 +100,18 @@ def _accuracy_cells(row, own):
     return [row["name"], library, f"{row['repetitions']:.0f}", error, _signed(row["error"]), *costs]
 
 
+def tracking_table(rows):
+    """A row per model, in Markdown."""
+    columns = ("fit", "epochs", "seconds", "with log Z", "added", "stderr")
+    return _markdown(columns, 1, map(_tracking_cells, rows))
+
+
+def _tracking_cells(row):
+    times = [human_seconds(row[key]) for key in ("seconds", "tracked_seconds")]
+    added = f"{100.0 * row['extra']:.0f} %"
+    return [row["name"], f"{row['epochs']:.0f}", *times, added, f"{row['stderr_log_z']:.2f}"]
+
+
 def _signed(value):
     return f"{value:+.3f}".replace("-", "−")
 
@@ -105,4 +124,5 @@ def _markdown(columns, n_left, rows):
 _PARTS = (
     ("coverage", _COVERAGE, coverage_table),
     ("accuracy", _ACCURACY, accuracy_table),
+    ("tracking", _TRACKING, tracking_table),
 )

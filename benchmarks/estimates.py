@@ -1,7 +1,8 @@
-"""log Z estimated by AIS again and again, where it is known: is the interval right, is the value.
+"""log Z estimated again and again: is the interval right, is the value, what does it cost.
 
-``coverage`` asks how often the interval holds log Z; ``accuracy`` asks for the mean squared error
-and the seconds of an estimate, beside peers that make as many sweeps.
+``coverage`` asks how often the interval of AIS holds the known log Z; ``accuracy`` asks for the
+mean squared error and the seconds of an estimate, beside peers that make as many sweeps;
+``tracking`` asks what it costs to follow log Z along training.
 """
 
 import functools
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks import known
 from benchmarks.adapters import adapter, settle, timed
+from benchmarks.data import load
 from benchmarks.processes import fresh_processes, in_fresh_process
 from benchmarks.settings import label
 
@@ -119,4 +121,43 @@ def accuracy_row(row, log_z, values, seconds):
         "error": values.mean() - log_z,
         "seconds": seconds,
         "mse_seconds": mse * seconds,
+    }
+
+
+# -- tracking --------------------------------------------------------------------------------
+
+
+def tracking(problem, folder):
+    """Every row in a process of its own: the same fits with and without log Z, in turns."""
+    for row in problem["rows"]:
+        yield in_fresh_process(measure_tracking, row, folder)
+
+
+def measure_tracking(row, folder):
+    """Seconds of both fits, and what following adds to the median."""
+    from skebm import PCDRBM
+
+    X = load(row["data"], folder).train[: row.get("n_rows")]
+    fit = lambda on: PCDRBM(random_state=0, track_log_partition=on, **row["params"]).fit(X)  # noqa: E731
+    fit(True)  # nothing is compiled after
+    settle()
+    pairs = [(timed(fit, False)[0], timed(fit, True)) for _ in range(row["rounds"])]
+    plain = np.array([seconds for seconds, _ in pairs])
+    tracked = np.array([seconds for _, (seconds, _) in pairs])
+    return tracking_row(row, plain, tracked, pairs[-1][1][1].history_)
+
+
+def tracking_row(row, plain, tracked, history):
+    """The pairs of fits as figures; ``extra`` is the median over pairs of what is added."""
+    return {
+        "row": label(row),
+        "name": row["name"],
+        "library": row["library"],
+        "params": " ".join(f"{key}={value}" for key, value in row["params"].items()),
+        "rounds": len(plain),
+        "seconds": float(np.median(plain)),
+        "tracked_seconds": float(np.median(tracked)),
+        "extra": float(np.median(tracked / plain)) - 1.0,
+        "epochs": len(history["log_partition"]),
+        "stderr_log_z": float(history["log_partition_stderr"][-1]),
     }

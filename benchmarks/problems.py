@@ -116,12 +116,18 @@ def accuracies(problem, folder):
     yield from map(_rounded, estimates.accuracy(problem, folder))
 
 
+def trackings(problem, folder):
+    """What it costs to follow log Z along training."""
+    yield from map(_rounded, estimates.tracking(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
     "speed": speeds,
     "coverage": coverages,
     "accuracy": accuracies,
+    "tracking": trackings,
 }
 
 

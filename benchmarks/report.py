@@ -2,10 +2,10 @@
 
 Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, puts a section
 between the two ``speed`` comments of the README and draws ``docs/speed.png``. Where
-``results/coverage.csv`` or ``results/accuracy.csv`` is there, their tables go between the two
-``log Z`` comments. With ``--targets`` it does nothing but compare results with the targets of
-``config.toml``, and ends with status 1 if one is missed or not measured. Result files that lack a
-row are refused.
+``results/coverage.csv``, ``accuracy.csv`` or ``tracking.csv`` is there, their tables go between
+the two ``log Z`` comments. With ``--targets`` it does nothing but compare results with the
+targets of ``config.toml``, and ends with status 1 if one is missed or not measured. Result files
+that lack a row are refused.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from benchmarks import estimate_tables, tables
 from benchmarks.settings import CONFIG, HERE, label, problems
 from benchmarks.targets import FIGURES, verdicts
 
-ESTIMATES = ("coverage", "accuracy")
+ESTIMATES = ("coverage", "accuracy", "tracking")
 
 
 def main(arguments=None):

@@ -107,7 +107,7 @@ def shown(problem, rows):
 
 SHOWN = (
     "seconds", "loglik", "lower", "upper", "error", "stderr_log_z", "converged", "coverage",
-    "coverage_of_all", "ess_ratio", "mse", "mse_seconds",
+    "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra",
 )  # fmt: skip
 
 

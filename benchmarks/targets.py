@@ -7,8 +7,9 @@ from benchmarks import estimate_tables, tables
 # How the rows of a kind of problem become figures by name; other kinds have no targets.
 FIGURES = {
     "speed": tables.groups,
-    "coverage": estimate_tables.coverage_figures,
+    "coverage": estimate_tables.figures_of_rows,
     "accuracy": estimate_tables.accuracy_figures,
+    "tracking": estimate_tables.figures_of_rows,
 }
 
 

@@ -488,7 +488,18 @@ def made_up_accuracy(row):
     return problems._rounded(estimates.accuracy_row(row, 0.0, values, seconds))
 
 
-MADE_UP = {"coverage": made_up_coverage, "accuracy": made_up_accuracy}
+def made_up_tracking(row):
+    """Fits of a second, or a tenth more with log Z."""
+    history = {"log_partition": np.zeros(30), "log_partition_stderr": np.full(30, 0.1)}
+    plain = np.ones(row["rounds"])
+    return problems._rounded(estimates.tracking_row(row, plain, 1.1 * plain, history))
+
+
+MADE_UP = {
+    "coverage": made_up_coverage,
+    "accuracy": made_up_accuracy,
+    "tracking": made_up_tracking,
+}
 
 
 @pytest.fixture
@@ -530,6 +541,7 @@ def test_report_writes_about_log_z(estimated, readme):
     rows = [line for line in text.splitlines() if line.startswith("| digits 64 × 14")]
     assert [row.split(" | ")[1] for row in rows] == ["skebm", "rbms", "NumPy"]
     assert [row.rstrip(" |").split(" | ")[-1] for row in rows] == ["1", "39.7", "10"]
+    assert "| digits, 16 hidden | 30 | 1.00 s | 1.10 s | 10 % | 0.10 |" in text
     assert "10,000 seeds" in text and "rbms 8.8" in text and "stale" not in text
 
 
@@ -554,6 +566,14 @@ def test_report_refuses_coverage_that_lacks_a_row(estimated):
     write(estimated / "coverage.csv", list(map(made_up_coverage, rows)))
     with pytest.raises(SystemExit, match=r"coverage.csv lacks 1 rows: digits, 20 temperatures"):
         report.estimate_results(SETTINGS, estimated)
+
+
+def test_tracking_of_a_tiny_fit():
+    params = {"n_components": 2, "n_iter": 2}
+    row = {"name": "tiny", "library": "skebm", "data": "digits", "n_rows": 60, "rounds": 3}
+    found = estimates.measure_tracking(row | {"params": params}, None)
+    assert found["rounds"] == 3 and found["epochs"] == 2 and found["stderr_log_z"] == 0.0
+    assert found["seconds"] > 0 and found["extra"] > -1.0
 
 
 def test_trials_have_fewer_repetitions():

@@ -26,7 +26,7 @@ MIN_CHAINS, MAX_CHAIN_TEMPERATURES = 128, 20_000_000
 TARGET_STDERR = 0.05
 
 # Shares of effective samples between which other chains are asked, and how many of them.
-UNDECIDED, JUDGES = (0.3, 0.7), 128
+UNDECIDED, JUDGES = (0.1, 0.7), 128
 
 
 class Plan(NamedTuple):
