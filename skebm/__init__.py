@@ -7,7 +7,7 @@ p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this hou
 ``skebm.energies``   parameters, -log p~(x), conditionals, one Gibbs sweep, and their kernels
 ``skebm.criteria``   what is followed when Z is unknown: contrastive divergence and its siblings
 ``skebm.samplers``   Markov chains over any energy
-``skebm.partition``  log Z afterwards: exact, or by annealed importance sampling
+``skebm.partition``  log Z afterwards: exact, or annealed in one direction or both; likelihoods
 ===================  =============================================================================
 
 An estimator picks one of each and is thin: ``rbm`` holds those that users type, one file each, how

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from skebm import PCDRBM
 from skebm._distribute import is_distributed
@@ -122,3 +123,13 @@ def test_a_worker_may_die(cluster, job, expected):
         finished = time.perf_counter()
     assert assassin.killed_at is not None and assassin.killed_at < finished
     assert assassin.victim not in [nanny.pid for nanny in cluster.workers.values()]
+
+
+def test_a_search_on_a_cluster(cluster):
+    """Fits on the workers, whose long scores come back to the cluster, as in one process."""
+    X = (np.random.default_rng(0).random((60, 20)) < 0.4).astype(np.float32)
+    search = GridSearchCV(PCDRBM(4, n_iter=2, random_state=0), {"n_gibbs_steps": [1, 2]}, cv=2)
+    here = search.fit(X).cv_results_["mean_test_score"]
+    with parallel_config(backend="dask"):
+        there = search.fit(X).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(there, here)

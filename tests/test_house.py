@@ -302,8 +302,10 @@ def typed_by_users():
                 own = (getattr(value, "__module__", "") or "").startswith("skebm")
                 if own and not attribute.startswith("_"):
                     yield f"{name}.{attribute}", value
-    for name in datasets.__all__:
-        yield name, getattr(datasets, name)
+    for module in (datasets, partition):
+        for name in module.__all__:
+            if not inspect.isclass(getattr(module, name)):
+                yield name, getattr(module, name)
     for name in ("exact_moments", "exact_log_likelihood_gradient"):
         yield name, getattr(partition, name)
 
@@ -359,14 +361,33 @@ def test_results_are_documented(name):
         assert section(text, "Returns"), name
 
 
-def test_log_partition_is_documented():
-    attributes = section(inspect.getdoc(partition.LogPartition), "Attributes")
+RESULTS = [each for each in vars(partition).values() if hasattr(each, "__dataclass_fields__")]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda each: each.__name__)
+def test_results_document_their_fields(result):
+    attributes = section(inspect.getdoc(result), "Attributes")
     names = {
         name
         for line in re.findall(r"^(\w[\w, ]*) :", attributes, re.M)
         for name in line.split(", ")
     }
-    assert names == set(partition.LogPartition.__dataclass_fields__)
+    assert names == set(result.__dataclass_fields__)
+
+
+def test_purposes_of_random_numbers_are_unique():
+    """Two streams of one seed never have the same key: every purpose has a number of its own."""
+    found = []
+    for name in SOURCES:
+        lines = iter((ROOT / name).read_text().splitlines())
+        for line in lines:
+            if line.startswith("# Purposes of random numbers"):
+                line = next(lines)
+            elif not re.search(r"# purposes? of (the )?random numbers", line):
+                continue
+            numbers = line.split("=")[1].split("#")[0]
+            found += eval(numbers) if "range" in numbers else map(int, numbers.split(","))
+    assert len(found) > 25 and len(set(found)) == len(found)
 
 
 def test_the_map_names_every_room():

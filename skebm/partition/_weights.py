@@ -63,14 +63,14 @@ def gaussian_work(log_weights):
     return Estimate(float(log_weights.mean() + variance / 2.0), float(stderr), float(n))
 
 
-def bennett(forward, backward, starts_ess=np.inf):
+def bennett(forward, backward, starts_ess=(np.inf, np.inf)):
     """log(Z_1 / Z_0) from log-weights of paths in both directions, and their overlap.
 
     Bennett's acceptance ratio: with m = log(n_F / n_R), the root r of the sum over forward paths
     of sigmoid(w - r - m) less that over backward paths of sigmoid(m + r - w). Both ``forward``
     and ``backward`` hold w = the sum of log f_k - log f_{k-1}, so that they agree about log Z.
-    Where the backward paths started at weighted draws, resampled, their effective number
-    ``starts_ess`` adds to the error: what is wrong with the start is common to all paths.
+    Where paths started at weighted draws, resampled, their effective numbers ``starts_ess`` (of
+    both directions) add to the error: what is wrong with the start is common to all paths.
 
     The overlap is the chance of a mistake when the direction of a path is guessed from its
     weight, over that of a blind guess: 1 where both directions give the same weights, 0 where
@@ -87,10 +87,10 @@ def bennett(forward, backward, starts_ess=np.inf):
     everything = np.concatenate([forward, backward])
     r = brentq(excess, everything.min() - 50 - abs(m), everything.max() + 50 + abs(m), xtol=1e-12)
     log_forward, log_backward = log_expit(forward - r - m), log_expit(m + r - backward)
-    variance = _relative_variance(log_forward) / n_forward
-    variance += _relative_variance(log_backward) * (1.0 / n_backward + 1.0 / starts_ess)
+    variance = _relative_variance(log_forward) * (1.0 / n_forward + 1.0 / starts_ess[0])
+    variance += _relative_variance(log_backward) * (1.0 / n_backward + 1.0 / starts_ess[1])
     overlap = float(np.exp(log_forward).mean() + np.exp(log_backward).mean())
-    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess, starts_ess)
+    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess, *starts_ess)
     return Estimate(float(r), float(np.sqrt(variance)), ess), overlap
 
 

@@ -68,7 +68,12 @@ def bridge(annealed, energy, base, entropy, level):
         *annealed.doubts(),
     ]
     return bridge_result(
-        forward, backward, starts.estimate.ess, plan.n_temperatures, level=level, doubts=doubts
+        forward,
+        backward,
+        (np.inf, starts.estimate.ess),
+        plan.n_temperatures,
+        level=level,
+        doubts=doubts,
     )
 
 

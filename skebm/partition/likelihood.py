@@ -121,8 +121,10 @@ def log_likelihood_difference(
 
     Parameters
     ----------
-    estimator_a, estimator_b : estimator
-        Fitted estimators of this package.
+    estimator_a : estimator
+        A fitted estimator of this package.
+    estimator_b : estimator
+        Another one, of the same variables.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data, coded as in the training of both.
     n_chains : int or None, default=None
@@ -215,7 +217,7 @@ def _log_ratio(a, b, entropy, check, level, options):
         for name, start in zip("ba", starts)
         for doubt in doubts_of(start.estimate, chosen.n_chains, f"chains that lead to model {name}")
     ]
-    ess = min(start.estimate.ess for start in starts)
+    ess = [start.estimate.ess for start in starts]
     result = bridge_result(
         forward, backward, ess, chosen.n_temperatures, level=level, doubts=doubts
     )
