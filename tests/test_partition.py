@@ -167,9 +167,9 @@ def test_coverage(family):
 def test_runs_near_the_limit_do_not_judge_themselves():
     """Gaussian log-weights with half of the samples effective: other chains decide.
 
-    The intervals of runs whose own effective sample is above a half cover in 91.9 % of 20,000
-    cases, a selection of those that have missed the large weights. Judged by others they cover as
-    all do, 94.1 %: of 4,000, within [.927, .955] but for one case in 10^4.
+    The intervals of runs whose own effective sample is above a half cover less than all do, being
+    a selection of those that have missed the large weights. Judged by others they cover as all
+    do, about 94.5 %: of 4,000, within [.930, .959] but for one case in 10^4.
     """
 
     class Work(Energy):
@@ -191,7 +191,7 @@ def test_runs_near_the_limit_do_not_judge_themselves():
         judged.append(result.converged)
     covered, alone, judged = map(np.array, (covered, alone, judged))
     assert judged.sum() > 4000
-    assert 0.927 < covered[judged].mean() < 0.955
+    assert 0.930 < covered[judged].mean() < 0.959
     assert covered[alone].mean() < covered[judged].mean()
 
 
@@ -228,7 +228,10 @@ def test_result_by_loops(n, spread):
     assert result.stderr == pytest.approx(stderr, rel=1e-9)
     ess = math.fsum(weights) ** 2 / math.fsum(w * w for w in weights)
     assert result.ess == pytest.approx(ess, rel=1e-12)
-    reach = t.ppf(0.95, max(ess - 1, 1)) * stderr  # as few degrees of freedom as effective chains
+    apart = [w - math.fsum(weights) / n for w in weights]
+    kurtosis = n * math.fsum(x**4 for x in apart) / math.fsum(x**2 for x in apart) ** 2
+    degrees = min(n - 1, 2 * n / (kurtosis - 1)) if kurtosis > 1 + 1e-12 else n - 1
+    reach = t.ppf(0.95, max(degrees, 1)) * stderr
     assert result.upper - result.value == pytest.approx(reach, rel=1e-9)
     assert result.value - result.lower == pytest.approx(reach, rel=1e-9)
     variance = log_weights.var(ddof=1)

@@ -7,35 +7,39 @@ from scipy.special import log_expit, stdtrit
 
 
 class Estimate(NamedTuple):
-    """A value in nats, its standard error, and the effective number of weights behind it."""
+    """A value in nats, its standard error, and the effective number of weights behind it.
+
+    ``degrees`` are the degrees of freedom that the error itself is known with.
+    """
 
     value: float
     stderr: float
     ess: float
+    degrees: float = np.inf
 
     def reach(self, level):
-        """Half the width of the interval at ``level``: Student's t with ess - 1 degrees.
-
-        The weights that carry the mean are fewer than the chains, and so are the terms that its
-        error is known from. The normal quantile is known to cover too little.
-        """
-        degrees = max(self.ess - 1.0, 1.0)
-        return float(stdtrit(degrees, 0.5 + level / 2.0)) * self.stderr
+        """Half the width of the interval at ``level``, by Student's t."""
+        return float(stdtrit(max(self.degrees, 1.0), 0.5 + level / 2.0)) * self.stderr
 
 
 def log_mean_exp(log_weights):
     """log of the mean weight, with its jackknife error on the log scale.
 
     The mean weight is unbiased; its logarithm is too small on average, by about half the square
-    of the standard error.
+    of the standard error. A few large weights decide about the error, which is then known badly:
+    the degrees of freedom of a variance are 2 n / (kurtosis - 1) (Satterthwaite), n for normal
+    weights. The normal quantile is known to cover too little.
     """
     n, largest = len(log_weights), log_weights.max()
     weights = np.exp(log_weights - largest)
-    total = weights.sum()
+    total, apart = weights.sum(), weights - weights.mean()
+    second, fourth = (apart**2).mean(), (apart**4).mean()
+    spread = fourth - second**2
     return Estimate(
         value=float(largest + np.log(total / n)),
         stderr=_jackknife_stderr(weights),
         ess=float(total**2 / (weights**2).sum()),
+        degrees=float(min(n - 1.0, 2.0 * n * second**2 / spread)) if spread > 0.0 else n - 1.0,
     )
 
 
@@ -90,8 +94,10 @@ def bennett(forward, backward, starts_ess=(np.inf, np.inf)):
     variance = _relative_variance(log_forward) * (1.0 / n_forward + 1.0 / starts_ess[0])
     variance += _relative_variance(log_backward) * (1.0 / n_backward + 1.0 / starts_ess[1])
     overlap = float(np.exp(log_forward).mean() + np.exp(log_backward).mean())
-    ess = min(log_mean_exp(log_forward).ess, log_mean_exp(log_backward).ess, *starts_ess)
-    return Estimate(float(r), float(np.sqrt(variance)), ess), overlap
+    sides = log_mean_exp(log_forward), log_mean_exp(log_backward)
+    ess = min(*(side.ess for side in sides), *starts_ess)
+    degrees = min(side.degrees for side in sides)
+    return Estimate(float(r), float(np.sqrt(variance)), ess, degrees), overlap
 
 
 def _relative_variance(log_terms):

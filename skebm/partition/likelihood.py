@@ -253,6 +253,7 @@ def _separately(a, b, entropy, level, options):
         value=both[0].value - both[1].value,
         stderr=float(np.hypot(both[0].stderr, both[1].stderr)),
         ess=min(each.ess for each in both),
+        degrees=min(each.ess for each in both) - 1.0,
     )
     doubts = [doubt for each in both for doubt in each.doubts]
     return LogPartition.from_estimate(difference, level=level, doubts=doubts, method="separate")

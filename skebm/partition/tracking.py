@@ -119,7 +119,8 @@ class ShadowChains:
         stderr, doubts = float(np.hypot(np.sqrt(self.variance), now.stderr)), ()
         if self.smallest < LEAST_SHARE:
             doubts = (f"{100 * self.smallest:.0f} % of the shadow chains carried all the weight",)
-        estimate = Estimate(self.log_partition + now.value, stderr, self.smallest * now.ess)
+        ess = self.smallest * now.ess
+        estimate = Estimate(self.log_partition + now.value, stderr, ess, ess - 1.0)
         return LogPartition.from_estimate(
             estimate, method="shadow", n_chains=n, n_temperatures=self.step, doubts=doubts
         )
