@@ -117,8 +117,9 @@ class LogPartition:
     Notes
     -----
     The interval is that of Student's t on the log scale, with as many degrees of freedom as the
-    standard error is known with: fewer than chains where few of them carry the weight. It holds for the modes that chains have visited; no run can notice one that none of them has
-    seen: the error is then larger than stated, log Z too small and every likelihood too large.
+    standard error is known with: fewer than chains where few of them carry the weight. It holds
+    for the modes that chains have visited; no run can notice one that none of them has seen:
+    the error is then larger than stated, log Z too small and every likelihood too large.
     """
 
     value: float
