@@ -135,8 +135,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         ----------
         method : {"auto", "exact", "ais", "bridge"}, default="auto"
             Exact enumeration; annealed importance sampling; that in both directions, put together
-            by Bennett's acceptance ratio, with a smaller error for four times the sweeps; or exact
-            where it takes seconds, else AIS. :mod:`skebm.partition` says when to use which.
+            by Bennett's acceptance ratio; or exact where it takes seconds, else AIS. The help of
+            :mod:`skebm.partition` says when to use which.
         n_chains : int or None, default=None
             Number of AIS chains; None plans it for ``target_stderr``, at least 128 and,
             times temperatures, at most 20 million.

@@ -306,7 +306,10 @@ def test_golf_hole_is_caught_by_the_reverse_check(method, seed):
         result = estimator(GOLF_HOLE).log_partition(method, **run)
     assert not result.converged and not result.check.passed
     assert abs(result.check.split) > 3.5
-    assert len(caught) == 1 and "The reverse run says" in str(caught[0].message)
+    message = str(caught[0].message)
+    assert len(caught) == 1 and "The reverse run says" in message
+    assert "do not help" in message and "method='exact' takes" in message
+    assert "n_temperatures" not in message.split("do not help")[1]
 
 
 def test_crossing_is_flagged():

@@ -318,6 +318,7 @@ def test_warning_says_why_and_what_else():
         result = model.log_partition("ais", n_chains=50, n_temperatures=2, random_state=0)
     message = str(caught[0].message)
     assert result.doubts[0] in message and f"{result.second_opinion:.3f}" in message
+    assert "Raise n_temperatures" in message and "method='exact' takes a moment" in message
     assert caught[0].filename == __file__
 
 

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import reference
+from sklearn.exceptions import ConvergenceWarning
 
 from skebm import PCDRBM
 from skebm.energies import BernoulliRBM, IndependentBernoulli
@@ -183,6 +184,26 @@ def test_models_from_elsewhere_are_reached_slowly(no_enumeration, bits):
     exact = model._energy().exact_log_partition()
     error = model.history_["log_partition"][-1] - exact
     assert abs(error) < 5 * model.history_["log_partition_stderr"][-1] < 1.0
+
+
+def test_a_long_way_gets_more_temperatures(no_enumeration):
+    """As many as it takes not to lose the model, whatever the work that was granted."""
+    rng = np.random.default_rng(0)
+    W = rng.normal(0, 1.0, (12, 30))
+    far, near = (BernoulliRBM(f * W, -f * W.sum(axis=0) / 2, np.zeros(12)) for f in (1.0, 0.01))
+    shadow = ShadowChains.start(near, near.base(), (1, 2, 3, 4))
+    assert not shadow.follow(far, 1).result().converged
+    moved, result = tracking.tracked(shadow, far, near.base(), (1, 2, 3, 4), 0.0)
+    assert moved.smallest >= tracking.GOOD_SHARE and result.converged
+    assert abs(result.value - far.exact_log_partition()) < 5 * result.stderr
+
+
+def test_a_lost_log_partition_is_warned_of(bits, no_enumeration, monkeypatch, capsys):
+    monkeypatch.setattr(tracking, "LEAST_SHARE", 2.0)
+    with pytest.warns(ConvergenceWarning, match="was lost in 2 of 2 epochs"):
+        model = PCDRBM(3, n_iter=2, track_log_partition=True, verbose=1, random_state=0).fit(bits)
+    assert (model.history_["log_partition_converged"] == 0).all()
+    assert "epoch 2/2: log-likelihood -" in capsys.readouterr().out
 
 
 def test_tracking_needs_a_flag(bits):

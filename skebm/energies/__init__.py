@@ -2,9 +2,11 @@
 
 How to add an energy
 --------------------
-Write a class with ``n_features`` and the five methods of :class:`Energy`, in NumPy or Numba. It
-then has Gibbs sampling and every estimate of log Z: AIS, reverse AIS, the bridge, and what they
-say against each other. Here is the mean-field ferromagnet, E(x) = -J m^2 / n with m ones among n:
+Write a class with ``n_features`` and the five methods of :class:`Energy`, in NumPy or Numba:
+``energy``, ``gradient`` (for criteria that learn; log Z does without), ``base``, ``sweep`` and
+``exact_log_partition``. It then has Gibbs sampling and every estimate of log Z: AIS, reverse AIS,
+the bridge, and what they say against each other. Here is the mean-field ferromagnet, E(x) = -J
+m^2 / n with m ones among n:
 
 >>> import math
 >>> import numpy as np

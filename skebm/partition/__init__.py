@@ -9,12 +9,14 @@ matter of a moment.
 ``ais``, annealed importance sampling, carries chains from a distribution with a known Z, the
 *base*, to the model over many temperatures in between, and weighs them on the way. The mean
 weight is an unbiased estimate of Z. How many temperatures K it takes depends on how far the model
-is from the base: the variance of a log-weight is about Lambda^2 / K, and a base at the means of
-the data has a Lambda^2 several times smaller than fair coins. What is left open is planned by
-pilot runs.
+is from the base: the variance of a log-weight is about Lambda^2 / K, where Lambda^2 measures that
+distance, and a base at the means of the data is several times nearer than fair coins. What is
+left open is planned by pilot runs.
 
 ``bridge`` also carries draws of the model, made by other AIS chains, back to the base, and puts
-both directions together (Bennett's acceptance ratio): a smaller error for four times the sweeps.
+both directions together (Bennett's acceptance ratio). It takes four times the sweeps and comes
+about as near as AIS with four times the chains; what it adds is that two directions must agree.
+It is no check against unseen modes, since both directions start from the base.
 ``check="reverse"`` carries long Gibbs chains back, at least 1,000 sweeps long, only to see
 whether they contradict the estimate.
 
@@ -26,14 +28,17 @@ effective sample is large that is far below the standard error. It is not when f
 the weight: those that would have are then missing, the error bar is made of what was seen, and
 both are wrong together. Hence ``converged=False`` where the effective sample is less than half of
 the chains; below that, intervals were measured to cover less often than they say. A run near that
-limit does not judge itself, since it looks best when it has missed most: chains of their own do.
+limit does not judge itself, since it looks best when it has missed most: a separate run does.
 
-No chain can report a mode that none has visited. Take a model that has 86 % of its mass in one
-narrow hole among 2^64 states (``W = 6`` for one hidden unit on 64 visible ones, with a bias of
--338): AIS misses it with a tiny, honest-looking error bar, wrong by 1.95 nats, and so does every
-method that starts from the base. ``check="reverse"`` finds it, since half of the backward chains
-(64 at least) start at random hidden states, and the two halves disagree. A mode that neither kind
-of start leads to stays unseen: there is no certificate, only better witnesses.
+No chain can report a mode that none has visited. Take this model, with 86 % of its mass in one
+narrow hole among 2^64 states::
+
+    PCDRBM.from_parameters(np.full((1, 64), 6.0), np.zeros(64), np.array([-338.0]))
+
+AIS misses it with a tiny, honest-looking error bar, wrong by 1.95 nats, and so does every method
+that starts from the base. ``check="reverse"`` finds it, since half of the backward chains (64 at
+least) start at random hidden states, and the two halves disagree. A mode that neither kind of
+start leads to stays unseen: there is no certificate, only better witnesses.
 
 Bounds
 ------
@@ -52,6 +57,7 @@ to the model as temperatures are added.
 :class:`LogPartition`                  an estimate with its interval, and its doubts in words
 :class:`ReverseCheck`                  what the backward chains said
 :class:`LogLikelihood`                 a mean over rows, with the errors of rows and log Z apart
+:class:`AnnealedLikelihood`            what :func:`raise_log_likelihood` returns
 =====================================  ========================================================
 
 References
@@ -74,8 +80,9 @@ from sklearn.utils import Bunch
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy
-from skebm._validation import check_parameters
+from skebm._validation import check_parameters, duration
 from skebm._warn import warn
+from skebm.energies import LONGEST
 from skebm.partition._asked import LOG_PARTITION_RULES
 from skebm.partition._result import LogPartition, ReverseCheck
 from skebm.partition.ais import anneal
@@ -165,6 +172,11 @@ def log_partition(
     }  # fmt: skip
     values = {**options, "random_state": random_state, "n_jobs": n_jobs}
     check_parameters(LOG_PARTITION_RULES, values, "log_partition")
+    if not hasattr(energy, "anneal"):
+        raise TypeError(
+            f"log_partition: an Energy is needed, got {type(energy).__name__}; an estimator has a "
+            "method log_partition of its own."
+        )
     base = energy.base() if base is None else base
     with threads(n_jobs):
         return estimated(energy, base, draw_entropy(random_state), **options)
@@ -181,7 +193,7 @@ def estimated(energy, base, entropy, *, method, level=0.95, return_chains=False,
         return (exact, None) if return_chains else exact
     result, chains = _annealed(energy, base, entropy, method, level, **options)
     if not result.converged:
-        warn(_complaint(result), ConvergenceWarning)
+        warn(_complaint(result, energy), ConvergenceWarning)
     return (result, chains) if return_chains else result
 
 
@@ -202,16 +214,25 @@ def _annealed(
     return result, Bunch(states=run.chains.states, log_weights=run.chains.log_weights)
 
 
-def _complaint(result):
+def _complaint(result, energy):
     """Why an estimate is not to be trusted, what else could be believed, and what to try."""
-    other = (
-        f"If log-weights were Gaussian it would be {result.second_opinion:.3f} ± "
-        f"{result.second_stderr:.3f}."
-    )
+    said = f"log Z is not to be trusted: {result}: {'; '.join(result.doubts)}."
+    if abs(result.second_opinion - result.value) > result.stderr:
+        said += (
+            f" If log-weights were Gaussian it would be {result.second_opinion:.3f} ± "
+            f"{result.second_stderr:.3f}."
+        )
     if result.check is not None:
-        other += f" The reverse run says: {result.check}."
-    return (
-        f"log Z is not to be trusted: {result}: {'; '.join(result.doubts)}. {other} Raise "
-        "n_temperatures or n_chains, or choose another base; where modes are separate, only the "
-        "exact method is sure to see them all."
-    )
+        said += f" The reverse run says: {result.check}."
+    if result.check is not None and result.check.modes_differ:
+        said += (
+            " Where modes are separate none of these values is log Z, their errors do not cover "
+            "what is missing, and more chains or temperatures do not help."
+        )
+    else:
+        said += " Raise n_temperatures or n_chains, or choose another base."
+    seconds = energy.exact_seconds()
+    if seconds <= LONGEST:
+        takes = "a moment" if seconds < 0.1 else f"about {duration(seconds)}"
+        said += f" method='exact' takes {takes}."
+    return said

@@ -26,8 +26,9 @@ def checked_estimator(estimator):
     """A fitted estimator of this package, else a sentence about what is needed."""
     if not hasattr(estimator, "log_partition"):
         raise TypeError(
-            f"a fitted estimator of skebm is needed, got {type(estimator).__name__}; "
-            "from_parameters makes one of a model that was trained elsewhere."
+            f"a fitted estimator of skebm is needed, got {type(estimator).__module__}."
+            f"{type(estimator).__name__}; from_parameters makes one of a model that was trained "
+            "elsewhere, and of a pipeline it is the last step."
         )
     check_is_fitted(estimator)
     return estimator

@@ -41,15 +41,19 @@ class ReverseCheck:
     bridge_stderr : float
         Its standard error.
     overlap : float
-        From 1, when both directions give the same weights, to 0.
+        From 1, when both directions give the same weights, to 0; below 0.06 is a doubt.
     gap : float
         ``value`` less the estimate by AIS, in standard errors; negative if they have crossed.
+        More than 3.5 in size is a doubt.
     split : float
-        Difference between the backward weights of the two kinds of starts, in standard errors.
+        Difference between the backward weights of the two kinds of starts, in standard errors,
+        with the same limit.
     n_chains : int
         Backward chains.
     n_sweeps : int
         Sweeps from where a backward chain was started to where its annealing began.
+    starts : str
+        Where long chains were started.
     doubts : tuple of str
         What speaks against the estimate, empty if nothing does.
     """
@@ -64,7 +68,13 @@ class ReverseCheck:
     split: float
     n_chains: int
     n_sweeps: int
+    starts: str
     doubts: tuple = ()
+
+    @property
+    def modes_differ(self):
+        """Whether chains of the two kinds of starts disagree by more than chance explains."""
+        return bool(abs(self.split) > TOLERANCE)
 
     @property
     def crossed(self):
@@ -79,7 +89,7 @@ class ReverseCheck:
     def __str__(self):
         return (
             f"reverse {self.value:.3f} ± {self.stderr:.3f}, bridge {self.bridge:.3f} ± "
-            f"{self.bridge_stderr:.3f}, overlap {self.overlap:.2f}"
+            f"{self.bridge_stderr:.3f}, overlap {self.overlap:.2f}, from {self.starts}"
         )
 
 
@@ -199,6 +209,6 @@ def doubts_of(estimate, n, chains="chains", judged=None):
     elif not np.isfinite(estimate.stderr):
         yield f"one of {n} {chains} carries all the weight"
     elif share < MINIMAL_ESS_RATIO and judged is not None:
-        yield f"the effective sample is {100 * judged:.0f} % of other {chains} that were asked"
+        yield f"{100 * judged:.0f} % of the {chains} of a separate run carry the weight, not half"
     elif share < MINIMAL_ESS_RATIO:
         yield f"the effective sample is {estimate.ess:.1f} of {n} {chains}, less than half"

@@ -125,6 +125,7 @@ def compare(forward, backward, n_sweeps, *, kinds=("the base", "random hidden st
         split=split,
         n_chains=n,
         n_sweeps=n_sweeps,
+        starts=" and ".join(kinds),
         doubts=tuple(doubts),
     )
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils.validation import check_is_fitted
 
 from skebm._jit import threads
 from skebm._validation import duration
 from skebm.energies import LONGEST
+from skebm.partition._asked import checked_estimator
 from skebm.partition._result import LogPartition
 
 # Predicted seconds on one core below which "auto" is exact.
@@ -73,8 +73,7 @@ def exact_moments(estimator):
     array([[0.25, 0.25, 0.25],
            [0.25, 0.25, 0.25]])
     """
-    check_is_fitted(estimator)
-    energy = estimator._energy()
+    energy = checked_estimator(estimator)._energy()
     with threads(estimator.n_jobs):
         moments = _moments(energy)
     shaped = energy.unflatten(moments.gradient)
@@ -121,7 +120,7 @@ def exact_log_likelihood_gradient(estimator, X):
     >>> exact_log_likelihood_gradient(model, [[1, 0], [1, 1]]).intercept_visible
     array([0.5, 0. ])
     """
-    check_is_fitted(estimator)
+    checked_estimator(estimator)
     rows, energy = estimator._rows(X), estimator._energy()
     with threads(estimator.n_jobs):
         gradient = -_moments(energy).gradient

@@ -27,8 +27,9 @@ N_CHAINS = 128
 # has been trained already.
 NEAR, FAR = 10, 2000
 
-# Effective share of chains below which their error is not believed.
-LEAST_SHARE = 0.1
+# Effective share of chains below which their error is not believed, and below which they are
+# carried again over more temperatures.
+LEAST_SHARE, GOOD_SHARE = 0.1, 0.3
 
 # Work done in a second, on one core, by which the exact sum is compared with it.
 FLOPS_PER_SECOND = 8e10
@@ -139,5 +140,9 @@ def tracked(shadow, energy, base, entropy, flops):
     else:
         each = shadow.energy.straight_path_to(energy).flops(len(shadow.states))
         n_temperatures = int(np.clip((flops - _OVERHEAD_FLOPS) / each, 1, FAR))
-        shadow = shadow.follow(energy, n_temperatures)
+        moved = shadow.follow(energy, n_temperatures)
+        while moved.smallest < GOOD_SHARE <= shadow.smallest and n_temperatures < FAR:
+            n_temperatures = min(4 * n_temperatures, FAR)  # a long way: it is worth the time
+            moved = shadow.follow(energy, n_temperatures)
+        shadow = moved
     return shadow, shadow.result()

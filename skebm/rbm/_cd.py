@@ -47,8 +47,9 @@ class CDRBM(BaseRBM):
         None takes values in [0, 1] as probabilities (mean-field data); scores of values strictly
         between are then no likelihoods and do not compare with those of binary data.
     track_log_partition : bool, default=False
-        Whether ``history_`` shows log Z and the training likelihood of every epoch, for about a
-        tenth more time (epochs of a few milliseconds take one more).
+        Whether ``history_`` shows log Z after every epoch, and the likelihood of the few training
+        rows that are measured: good for the shape of the curve, ``score`` tells its level. It
+        takes about a tenth more time (epochs of a few milliseconds take one more).
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last one.
     n_jobs : int or None, default=None

@@ -263,6 +263,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 **shown, reconstruction_attributes=lambda: self._attributes(state.copy(), history)
             ):
                 return
+        self._warn_of_lost_log_partition(history)
         if self.n_iter and history[-1]["log_pseudolikelihood"] < 1.05 * independent:
             warn(
                 f"{type(self).__name__} ended with a log-pseudolikelihood of "
@@ -285,6 +286,16 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 )
                 return False
         return True
+
+    def _warn_of_lost_log_partition(self, history):
+        lost = sum(entry.get(TRACKED[-1], 1.0) == 0.0 for entry in history)
+        if self.track_log_partition and lost:
+            warn(
+                f"{type(self).__name__}: log Z along training was lost in {lost} of {len(history)} "
+                "epochs (history_['log_partition_converged'] is 0). log_partition_ is computed "
+                "afresh and not affected.",
+                ConvergenceWarning,
+            )
 
     @staticmethod
     def _prepare_shadow(state, base):
@@ -315,9 +326,15 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _report(self, epoch, entry, seconds):
         if self.verbose:
+            tracked = ""
+            if self.track_log_partition:
+                tracked = (
+                    f"log-likelihood {entry['log_likelihood']:.3f}, log Z "
+                    f"{entry['log_partition']:.3f} ± {entry['log_partition_stderr']:.3f}, "
+                )
             print(
-                f"[{type(self).__name__}] epoch {epoch + 1}/{self.n_iter}: log-pseudolikelihood "
-                f"{entry['log_pseudolikelihood']:.3f} nats, {seconds:.2f} s",
+                f"[{type(self).__name__}] epoch {epoch + 1}/{self.n_iter}: {tracked}"
+                f"log-pseudolikelihood {entry['log_pseudolikelihood']:.3f} nats, {seconds:.2f} s",
                 flush=True,
             )
 
