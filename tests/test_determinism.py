@@ -29,7 +29,7 @@ def data(dtype):
 def followed(shadow, energy, *_):
     """Shadow chains that have followed over three temperatures, and log Z, nothing summed."""
     shadow = shadow.follow(energy, 3)
-    return shadow, shadow.result()
+    return tracking.Tracked(shadow, shadow.result(), 0.0)
 
 
 def results(dtype, **params):

@@ -187,15 +187,17 @@ def test_models_from_elsewhere_are_reached_slowly(no_enumeration, bits):
 
 
 def test_a_long_way_gets_more_temperatures(no_enumeration):
-    """As many as it takes not to lose the model, whatever the work that was granted."""
+    """As many as it takes not to lose the model, within the most that is granted."""
     rng = np.random.default_rng(0)
     W = rng.normal(0, 1.0, (12, 30))
     far, near = (BernoulliRBM(f * W, -f * W.sum(axis=0) / 2, np.zeros(12)) for f in (1.0, 0.01))
     shadow = ShadowChains.start(near, near.base(), (1, 2, 3, 4))
     assert not shadow.follow(far, 1).result().converged
-    moved, result = tracking.tracked(shadow, far, near.base(), (1, 2, 3, 4), 0.0)
-    assert moved.smallest >= tracking.GOOD_SHARE and result.converged
+    moved, result, spent = tracking.tracked(shadow, far, near.base(), (1, 2, 3, 4), 0.0, 1e12)
+    assert moved.smallest >= tracking.GOOD_SHARE and result.converged and 0 < spent < 1e12
     assert abs(result.value - far.exact_log_partition()) < 5 * result.stderr
+    moved, result, spent = tracking.tracked(shadow, far, near.base(), (1, 2, 3, 4), 0.0, 1e6)
+    assert moved.step == shadow.step + 1 and not result.converged
 
 
 def test_a_lost_log_partition_is_warned_of(bits, no_enumeration, monkeypatch, capsys):

@@ -9,6 +9,7 @@ Carlo; Del Moral, Doucet and Jasra 2006).
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -127,22 +128,30 @@ class ShadowChains:
         )
 
 
-def tracked(shadow, energy, base, entropy, flops):
-    """Shadow chains at ``energy`` and its log Z, for so much work or a little more.
+class Tracked(NamedTuple):
+    """Shadow chains, the log Z that they know (or that was summed without), work spent on it."""
+
+    shadow: ShadowChains | None
+    log_partition: LogPartition
+    flops: float
+
+
+def tracked(shadow, energy, base, entropy, flops, most):
+    """:class:`Tracked` at ``energy``, for about ``flops`` of work, ``most`` if the way is long.
 
     Exact where that takes no longer; there are no chains then, and they begin anew, from ``base``
     and over many temperatures, where none are given.
     """
-    if energy.exact_seconds() <= flops / FLOPS_PER_SECOND:
-        return None, exact_log_partition(energy)
+    exact = energy.exact_seconds() * FLOPS_PER_SECOND
+    if exact <= flops:
+        return Tracked(None, exact_log_partition(energy), exact)
     if shadow is None:
         shadow = ShadowChains.start(energy, base, entropy, n_temperatures=FAR)
-    else:
-        each = shadow.energy.straight_path_to(energy).flops(len(shadow.states))
-        n_temperatures = int(np.clip((flops - _OVERHEAD_FLOPS) / each, 1, FAR))
-        moved = shadow.follow(energy, n_temperatures)
-        while moved.smallest < GOOD_SHARE <= shadow.smallest and n_temperatures < FAR:
-            n_temperatures = min(4 * n_temperatures, FAR)  # a long way: it is worth the time
-            moved = shadow.follow(energy, n_temperatures)
-        shadow = moved
-    return shadow, shadow.result()
+        return Tracked(shadow, shadow.result(), flops)
+    each = shadow.energy.straight_path_to(energy).flops(len(shadow.states))
+    n_temperatures = int(np.clip((flops - _OVERHEAD_FLOPS) / each, 1, FAR))
+    moved, spent = shadow.follow(energy, n_temperatures), n_temperatures
+    while moved.smallest < GOOD_SHARE <= shadow.smallest and 5 * spent * each <= most:
+        n_temperatures *= 4  # a long way, on which later epochs can save
+        moved, spent = shadow.follow(energy, n_temperatures), spent + n_temperatures
+    return Tracked(moved, moved.result(), _OVERHEAD_FLOPS + spent * each)

@@ -41,7 +41,7 @@ _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 # a few percent of an epoch's work.
 _MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
 
-# Share of an epoch's work that following log Z may take.
+# Share of a fit's work that following log Z may take.
 _TRACKING_SHARE = 0.06
 
 TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr", "log_partition_converged")
@@ -243,6 +243,8 @@ class LearnsByMinibatches(CallbackSupportMixin):
         independent = base.log_density(monitored).mean()
         if self.track_log_partition:
             self._prepare_shadow(state, base)
+            work = self._criterion().update_flops(state, np.diff(bounds).max()) * n_batches
+            purse = _TRACKING_SHARE * work * self.n_iter
         for epoch in range(self.n_iter):
             started = time.perf_counter()
             task = root.subcontext(task_name="epoch").call_on_fit_task_begin(**shown)
@@ -256,7 +258,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
                 return
             log_partition = None
             if self.track_log_partition:
-                log_partition = self._follow(state, base, bounds)
+                log_partition, purse = self._follow(state, base, purse, self.n_iter - epoch)
             history.append(_measure(state, monitored, rates[-1], log_partition))
             self._report(epoch, history[-1], time.perf_counter() - started)
             if task.call_on_fit_task_end(
@@ -306,13 +308,17 @@ class LearnsByMinibatches(CallbackSupportMixin):
         elif state.shadow is not None and not state.shadow.stands_at(energy):
             state.shadow = None
 
-    def _follow(self, state, base, bounds):
-        """log Z of the model that an epoch has led to, for a share of that epoch's work."""
-        work = self._criterion().update_flops(state, np.diff(bounds).max()) * (len(bounds) - 1)
-        state.shadow, log_partition = tracking.tracked(
-            state.shadow, state.fixed_energy(), base, state.entropy, _TRACKING_SHARE * work
+    def _follow(self, state, base, purse, remaining):
+        """log Z of the model that an epoch has led to; takes what it costs from the ``purse``.
+
+        That is a share of the whole fit's work, dealt out evenly to the ``remaining`` epochs; one
+        that has moved far may take half of what is left.
+        """
+        found = tracking.tracked(
+            state.shadow, state.fixed_energy(), base, state.entropy, purse / remaining, purse / 2
         )
-        return log_partition
+        state.shadow = found.shadow
+        return found.log_partition, purse - found.flops
 
     def _monitored_rows(self, state, rows):
         n = min(len(rows), int(np.clip(len(rows) // 50, *_MONITORED_ROWS)))
