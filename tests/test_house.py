@@ -408,10 +408,12 @@ def test_files_are_short(name):
 def test_import_is_cheap_and_compiles_nothing(run_python, tmp_path):
     """At most 0.15 s of processor time over what Numba and scikit-learn take themselves.
 
-    The first of the runs writes the bytecode that the others read, as on any machine.
+    Or, on a machine where these two take more than 1.5 s, a tenth of what they do. The first of
+    the runs writes the bytecode that the others read, as on any machine.
     """
     code = """
 import time
+before = time.process_time()
 import joblib, numba, scipy.sparse, scipy.special, sklearn.base, sklearn.utils.validation
 import numba.extending, threadpoolctl
 try:
@@ -422,14 +424,16 @@ import sys
 loaded = set(sys.modules)
 started = time.process_time()
 import skebm
-print(time.process_time() - started)
+print(time.process_time() - started, started - before)
 from skebm._jit import Kernel
 import gc
 assert not any(each.compiled() for each in gc.get_objects() if isinstance(each, Kernel))
 assert not {"matplotlib", "pandas", "rich", "torch"} & (set(sys.modules) - loaded)
 """
     bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    assert min(float(run_python(code, **bytecode).stdout) for _ in range(4)) < 0.15
+    times = [run_python(code, **bytecode).stdout.split() for _ in range(4)]
+    ours, theirs = (min(map(float, each)) for each in zip(*times))
+    assert ours < max(0.15, 0.1 * theirs)
 
 
 def test_no_path_of_any_machine():

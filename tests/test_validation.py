@@ -31,11 +31,13 @@ BAD = {
     "weight_decay": (-1e-9, np.nan, np.inf, True, "0", None),
     "l1": (-1e-9, np.nan, np.inf, True, "0", None),
     "binarize": (np.nan, np.inf, True, "0.5", [0.5]),
+    "track_log_partition": (0, 1, "yes", None),
     "warm_start": (0, 1, "yes", None),
     "n_jobs": (0, 1.5, True, "all"),
 }
 PARTITION = {
-    "method": ("bridge", None, 1),
+    "method": ("smc", None, 1),
+    "check": ("revers", True, None),
     "n_chains": (0, -1, 1.5, True, "many"),
     "n_temperatures": (0, -1, 1.5, True, None, "many"),
     "base": ("data", None, 0.5, np.full(16, 1.0), np.full(15, 0.5), np.full(16, np.nan)),
