@@ -1,0 +1,87 @@
+"""Losses of spins with elastic-net penalties: one symmetric matrix, or each conditional alone."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skebm.criteria.spins import ConditionalLoss
+
+
+@dataclass(frozen=True)
+class Penalised:
+    """sum_i loss_i + sum |l1 C| + sum ridge C^2 / 2 over coefficients C (p, p + 1).
+
+    Parameters
+    ----------
+    loss : ConditionalLoss
+        Losses of the conditionals.
+    allowed : ndarray of shape (p, p + 1)
+        Bool, coefficients that may differ from zero; never the diagonal.
+    joint : bool
+        Whether C without its last column is symmetric.
+    penalize_field : bool
+        Whether the last column is penalised too.
+    l1, ridge : float
+        Factors of the penalties.
+    """
+
+    loss: ConditionalLoss
+    allowed: np.ndarray
+    joint: bool
+    penalize_field: bool
+    l1: float = 0.0
+    ridge: float = 0.0
+
+    def at(self, alpha, l1_ratio):
+        """The same with other penalties."""
+        return replace(self, l1=alpha * l1_ratio, ridge=alpha * (1.0 - l1_ratio))
+
+    @property
+    def penalised(self):
+        """1 where a coefficient is penalised, else 0, (p, p + 1)."""
+        mask = np.ones(self.allowed.shape)
+        mask[:, -1] = self.penalize_field
+        return mask
+
+    def penalty(self, C):
+        """The penalties of each row, (p,)."""
+        return ((self.l1 * np.abs(C) + 0.5 * self.ridge * C * C) * self.penalised).sum(axis=1)
+
+    def symmetric(self, V):
+        """The projection of slopes or steps on what may move."""
+        V = np.where(self.allowed, V, 0.0)
+        if self.joint:
+            V[:, :-1] = (V[:, :-1] + V[:, :-1].T) / 2.0
+        return V
+
+    def value_and_slopes(self, C):
+        """The objective but for ``l1``, and its gradient, along the coefficients that move."""
+        values, slopes = self.loss(C)
+        ridge = self.ridge * self.penalised * C
+        return values.sum() + 0.5 * np.vdot(ridge, C), self.symmetric(slopes + ridge)
+
+    def residuals(self, C, slopes):
+        """How far each coefficient is from its optimality condition, (p, p + 1).
+
+        ``slopes`` are those of :meth:`value_and_slopes`.
+        """
+        l1 = self.l1 * self.penalised
+        return np.where(
+            C != 0, np.abs(slopes + l1 * np.sign(C)), np.maximum(np.abs(slopes) - l1, 0)
+        )
+
+    def start(self):
+        """Independent spins with the means of the sample, (p, p + 1)."""
+        C = np.zeros(self.allowed.shape)
+        C[:, -1] = np.arctanh(np.clip(self.loss.sample.means(), -1 + 1e-9, 1 - 1e-9))
+        return C
+
+
+@dataclass
+class Solution:
+    """Coefficients, their losses by conditional, the largest residual, and passes over the rows."""
+
+    C: np.ndarray
+    values: np.ndarray
+    residual: float
+    n_iter: int

@@ -1,0 +1,221 @@
+"""Sparse couplings: proximal Newton steps on working sets.
+
+A pass over all rows and pairs of spins finds the coefficients that violate their optimality
+conditions. They join those that are not zero, and in these sets alone each conditional gets a
+model of second order, in which coordinate descent finds the next point; it costs n a^2 for a set
+of a coefficients, whatever the number of spins. With one symmetric matrix the models of all
+conditionals are added up, and a coupling is a coordinate of two of them.
+"""
+
+import numpy as np
+
+from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm.criteria._penalised import Solution
+from skebm.criteria._spin_nodes import descend_nodes, descend_pairs, model_nodes
+
+_ARMIJO, _HALVINGS = 1e-4, 30
+
+# Steps within the same sets, and sweeps of coordinate descent per step, at the most.
+_STEPS, _SWEEPS = 20, 500
+
+# Violators that join a set at a time: as many as it has, and some.
+_JOINING = 10
+
+# Memory of the models of second order that are held together.
+_BYTES = 2**29
+
+
+def minimise_sparse(problem, C, tol, max_iter, suspects=None):
+    """The :class:`Solution` of a :class:`Penalised` from a start ``C``.
+
+    Parameters
+    ----------
+    problem : Penalised
+        What is minimised.
+    C : ndarray of shape (p, p + 1)
+        Start.
+    tol : float
+        Largest residual to stop at.
+    max_iter : int
+        Passes over all pairs at the most.
+    suspects : ndarray of shape (p, p + 1), default=None
+        Bool, coefficients that belong to the first sets beside those that are not zero.
+    """
+    C = problem.symmetric(C)
+    active = problem.allowed & (C != 0)
+    active[:, -1] |= problem.allowed[:, -1]
+    if suspects is not None:
+        active |= suspects & problem.allowed
+    sample = problem.loss.sample
+    by_column = np.ascontiguousarray(sample.S.T), np.ascontiguousarray(sample.known.T)
+    for n_iter in range(1, max_iter + 1):
+        C, stuck = _minimise_active(problem, by_column, C, active, 0.3 * tol)
+        _, slopes = problem.value_and_slopes(C)
+        residuals = problem.residuals(C, slopes) * problem.allowed
+        residual = float(residuals.max(initial=0.0))
+        grown = _grown(active, residuals, tol, problem.joint)
+        if residual <= tol or (stuck and (grown == active).all()):
+            break
+        active = grown
+    return Solution(C, problem.loss(C).values, residual, n_iter)
+
+
+def _grown(active, residuals, tol, joint):
+    """The sets with their worst violators."""
+    outside = np.where(active, 0.0, residuals)
+    room = active.sum(axis=1) + _JOINING
+    ranks = np.argsort(np.argsort(-outside, axis=1, kind="stable"), axis=1, kind="stable")
+    new = (outside > tol) & (ranks < room[:, None])
+    if joint:
+        new[:, :-1] |= new[:, :-1].T
+    return active | new
+
+
+def _minimise_active(problem, by_column, C, active, tol):
+    """Coefficients at the minimum over those ``active``, and whether some search got stuck."""
+    p, room = len(C), max(1, active.sum(axis=1).max(initial=1))
+    step = p if problem.joint else max(1, int(_BYTES / (8.0 * room**2)))
+    C, stuck = C.copy(), False
+    for low in range(0, p, step):
+        models = _Models(problem, by_column, np.arange(low, min(p, low + step)), C, active)
+        stuck = models.minimise(tol) or stuck
+        models.write(C)
+    return C, stuck
+
+
+class _Models:
+    """Conditionals over their sets, with models of second order where they stand."""
+
+    def __init__(self, problem, by_column, nodes, C, active):
+        self.problem, self.nodes = problem, nodes
+        self._T, self._known = by_column
+        self.sizes = active[nodes].sum(axis=1)
+        room = max(1, self.sizes.max(initial=1))
+        # The active columns in their order, then the field's as padding that is never read.
+        self.columns = np.argsort(~active[nodes], axis=1, kind="stable")[:, :room]
+        self.columns = np.ascontiguousarray(self.columns, dtype=np.int32)
+        self._used = np.arange(room) < self.sizes[:, None]
+        penalised = self._at_sets(problem.penalised[nodes])
+        self.l1, self.ridge = problem.l1 * penalised, problem.ridge * penalised
+        self.c = self._at_sets(C[nodes])
+        self.values = np.empty(len(nodes))
+        self.slopes = np.zeros((len(nodes), room))
+        self.curvatures = np.zeros((len(nodes), room, room))
+        self.pairs = self._pairs(active) if problem.joint else None
+
+    def _at_sets(self, matrix):
+        return np.where(self._used, np.take_along_axis(matrix, self.columns, axis=1), 0.0)
+
+    def write(self, C):
+        """Put the coefficients into their rows of ``C``."""
+        rows, places = np.nonzero(self._used)
+        C[self.nodes[rows], self.columns[rows, places]] = self.c[rows, places]
+
+    def _pairs(self, active):
+        """(m, 4) places of couplings in the sets of their two spins, and of fields."""
+        p = len(active)
+        place = np.cumsum(active, axis=1) - 1
+        i, j = np.nonzero(active & ~np.tri(p, p + 1, dtype=bool))
+        inner = j < p
+        back = np.where(inner, place[np.minimum(j, p - 1), i], 0)
+        return np.column_stack([i, place[i, j], np.where(inner, j, -1), back])
+
+    def minimise(self, tol):
+        """Newton steps until residuals are below ``tol``; whether some could not be made."""
+        going = np.arange(len(self.nodes))
+        self._evaluate(going)
+        for _ in range(_STEPS):
+            going = going[self._residuals()[going] > tol]
+            if not len(going):
+                return False
+            # A coupling that two conditionals share concerns both, so all go on together.
+            going = np.arange(len(self.nodes)) if self.problem.joint else going
+            moved = self._search(going, self._target(going, 0.1 * tol))
+            if not moved.all():
+                going = going[moved]
+                if not len(going):
+                    return True
+        return False
+
+    def _residuals(self):
+        """Largest distance from optimality of each conditional's coefficients, (k,)."""
+        slopes = self.slopes + self.ridge * self.c
+        if self.problem.joint:
+            slopes = self._joined(slopes)
+        signed = np.abs(slopes + self.l1 * np.sign(self.c))
+        off = np.where(self.c != 0, signed, np.maximum(np.abs(slopes) - self.l1, 0.0))
+        return (off * self._used).max(axis=1)
+
+    def _joined(self, slopes):
+        """Slopes with those of shared couplings replaced by the mean of both."""
+        k, a, other, b = self.pairs[self.pairs[:, 2] >= 0].T
+        slopes, mean = slopes.copy(), (slopes[k, a] + slopes[other, b]) / 2.0
+        slopes[k, a] = slopes[other, b] = mean
+        return slopes
+
+    def _target(self, which, tol):
+        """Where the models with their penalties are least, (k, room)."""
+        target, work = self.c.copy(), 4.0 * (self.sizes**2).sum() * _SWEEPS / 10
+        if self.problem.joint:
+            slopes = self.slopes.copy()
+            descend_pairs(
+                self.pairs, self.sizes, self.curvatures, self.l1, self.ridge, tol, _SWEEPS, slopes,
+                target, parallel=False,
+            )  # fmt: skip
+        else:
+            descend_nodes(
+                which, self.sizes, self.slopes, self.curvatures, self.l1, self.ridge, tol, _SWEEPS,
+                target, parallel=work > PARALLEL_FLOPS,
+            )  # fmt: skip
+        return target
+
+    def _search(self, which, target, lengths=None):
+        """Move towards ``target`` until the objective falls enough; which conditionals moved."""
+        start, step = self.c.copy(), target - self.c
+        before = self.values + self._penalty(start)
+        fall = (self.slopes * step).sum(axis=1) + self._penalty(target) - self._penalty(start)
+        if self.problem.joint:
+            before, fall = np.full_like(before, before.sum()), np.full_like(fall, fall.sum())
+        slack = 1e-15 * max(1.0, float(np.abs(before[which]).max())) * 10
+        length, trying = np.ones(len(self.nodes)), which
+        for _ in range(_HALVINGS):
+            self.c[trying] = start[trying] + length[trying, None] * step[trying]
+            self._evaluate(trying)
+            now = self.values + self._penalty(self.c)
+            if self.problem.joint:
+                now = np.full_like(now, now.sum())
+            good = now[trying] <= before[trying] + _ARMIJO * length[trying] * fall[trying] + slack
+            trying = trying[~good]
+            if not len(trying):
+                return np.ones(len(which), bool)
+            length[trying] *= 0.5
+        self.c[trying] = start[trying]
+        self._evaluate(trying)
+        return ~np.isin(which, trying)
+
+    def _penalty(self, c):
+        return (self.l1 * np.abs(c) + 0.5 * self.ridge * c * c).sum(axis=1)
+
+    def _evaluate(self, which):
+        """Values, slopes and curvatures of some conditionals where they stand."""
+        loss, weights = self.problem.loss, self.problem.loss.sample.weights
+        flops = 2.0 * len(weights) * (self.sizes[which] ** 2 + 20.0 * self.sizes[which])
+        for _ in range(2):
+            peaks = loss.peak.copy()
+            for part in _calls(which, flops):
+                model_nodes(
+                    self._T, weights, self._known, loss.loss, loss.peak, part, self.nodes,
+                    self.columns, self.sizes, self.c, self.values, self.slopes, self.curvatures,
+                    peaks, parallel=flops.sum() > PARALLEL_FLOPS,
+                )  # fmt: skip
+            if not loss.outgrown(peaks):
+                break
+        self.values[which], self.slopes[which], self.curvatures[which] = loss.finished(
+            self.values[which], self.slopes[which], self.curvatures[which], self.nodes[which]
+        )
+
+
+def _calls(which, flops):
+    """Parts of ``which`` whose work lets Ctrl-C through."""
+    calls = (np.cumsum(flops) / (2 * FLOPS_PER_CALL)).astype(int)
+    return np.split(which, np.flatnonzero(np.diff(calls)) + 1)

@@ -1,0 +1,141 @@
+"""Conditionals over few neighbours: models of second order, and coordinate descent in them.
+
+Conditional k is that of spin ``nodes[k]``, over the set ``columns[k, :sizes[k]]`` of columns of
+the rows, which are kept by columns here: ``T`` (p + 1, n) int8, the last all ones. Arrays that
+begin with k have room for the largest set; ``which`` names the conditionals to work on.
+"""
+
+import numpy as np
+from numba import prange
+
+from skebm._jit import inline, kernel
+from skebm.criteria._spin_losses import RISE, fill_node
+
+# Rows that are worked on together.
+ROWS = 256
+
+
+@kernel(writes=("values", "slopes", "curvatures", "peaks"))
+def model_nodes(
+    T, weights, known, loss, peak, which, nodes, columns, sizes, coefficients, values, slopes,
+    curvatures, peaks,
+):  # fmt: skip
+    """Sums over rows of w f, of w f' s x (size,) and of w f'' x x' (size, size).
+
+    ``known`` (p, n) bool, or (p, 0) if all entries are: where it is false the loss is f(0).
+    ``peak`` (p,): RISE is scaled by e^-peak; ``peaks`` (p,) the largest -t.
+    """
+    n = T.shape[1]
+    for task in prange(which.shape[0]):
+        k = which[task]
+        i, size = nodes[k], sizes[k]
+        X, scaled, rows = np.empty((size, ROWS)), np.empty((size, ROWS)), np.empty((5, ROWS))
+        part, H, g = np.empty((size, size)), np.zeros((size, size)), np.zeros(size)
+        s, t, f, df, ddf = rows[0], rows[1], rows[2], rows[3], rows[4]
+        value, largest = 0.0, -np.inf
+        for start in range(0, n, ROWS):
+            count = min(n, start + ROWS) - start
+            for r in range(count):
+                s[r], t[r] = T[i, start + r], 0.0
+            if known.shape[1]:
+                for r in range(count):
+                    s[r] = s[r] if known[i, start + r] else 0.0
+            for a in range(size):
+                _gather(T[columns[k, a]], start, count, coefficients[k, a], X[a], t)
+            if loss >= RISE:
+                for r in range(count):
+                    largest = max(largest, -s[r] * t[r])
+            w = weights[start : start + count]
+            fill_node(loss, w, s, t[:count], peak[i], f, df, ddf)
+            for r in range(count):
+                value += f[r]
+                ddf[r] *= abs(s[r])
+            ddf[count:] = 0.0
+            for a in range(size):
+                total = 0.0
+                for r in range(count):
+                    total += df[r] * X[a, r]
+                g[a] += total
+                X[a, count:] = 0.0
+                for r in range(ROWS):
+                    scaled[a, r] = ddf[r] * X[a, r]
+            np.dot(scaled, X.T, part)
+            H += part
+        values[k], peaks[i] = value, largest
+        slopes[k, :size] = g
+        curvatures[k, :size, :size] = H
+
+
+@inline
+def _gather(column, start, count, coefficient, out, t):
+    for r in range(count):
+        out[r] = column[start + r]
+        t[r] += coefficient * out[r]
+
+
+@inline
+def _shrunk(x, threshold):
+    return max(x - threshold, 0.0) + min(x + threshold, 0.0)
+
+
+@kernel(writes=("moved",))
+def descend_nodes(which, sizes, slopes, curvatures, l1, ridge, tol, n_sweeps, moved):
+    """moved[k] <- where the model of conditional k, with its penalties, is least.
+
+    At x = ``moved`` + d the model is slopes.d + d' curvatures d / 2, the penalties are
+    ``l1`` |x| + ``ridge`` x^2 / 2, all (k, room). Coordinates are taken in turn, in ``n_sweeps``
+    sweeps or until none moves a slope by ``tol``.
+    """
+    for task in prange(which.shape[0]):
+        k = which[task]
+        size = sizes[k]
+        H, x, q = curvatures[k], moved[k], slopes[k, :size].copy()
+        for _ in range(n_sweeps):
+            largest = 0.0
+            for a in range(size):
+                h = H[a, a] + ridge[k, a]
+                if h <= 0.0:
+                    continue
+                new = _shrunk(x[a] * H[a, a] - q[a], l1[k, a]) / h
+                change = new - x[a]
+                if change != 0.0:
+                    x[a] = new
+                    largest = max(largest, abs(change) * h)
+                    for b in range(size):
+                        q[b] += H[a, b] * change
+            if largest <= tol:
+                break
+
+
+@kernel(writes=("slopes", "moved"))
+def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
+    """The same for couplings that two conditionals share: the sum of all models is least.
+
+    ``pairs`` (m, 4) are k, a, l, b: place a of conditional k and b of l are one coupling; for a
+    field l is -1. ``slopes`` end as those of the models at ``moved``.
+    """
+    for _ in range(n_sweeps):
+        largest = 0.0
+        for m in range(pairs.shape[0]):
+            k, a, l, b = pairs[m, 0], pairs[m, 1], pairs[m, 2], pairs[m, 3]
+            x, q, h = moved[k, a], slopes[k, a], curvatures[k, a, a]
+            r, threshold = ridge[k, a], l1[k, a]
+            if l >= 0:
+                q, h = q + slopes[l, b], h + curvatures[l, b, b]
+                r, threshold = r + ridge[l, b], threshold + l1[l, b]
+            if h + r <= 0.0:
+                continue
+            new = _shrunk(x * h - q, threshold) / (h + r)
+            change = new - x
+            if change == 0.0:
+                continue
+            largest = max(largest, abs(change) * (h + r))
+            moved[k, a] = new
+            for c in range(sizes[k]):
+                slopes[k, c] += curvatures[k, a, c] * change
+            if l >= 0:
+                moved[l, b] = new
+                for c in range(sizes[l]):
+                    slopes[l, c] += curvatures[l, b, c] * change
+        if largest <= tol:
+            break

@@ -1,0 +1,195 @@
+"""Spins given all others: the losses that couplings are learned from without log Z.
+
+All minimise sum_i mean_n f(t_ni) with t_ni = s_ni (sum_j J_ij s_nj + h_i): pseudolikelihood,
+ratio matching, RISE and logRISE differ by f alone (``_spin_losses.py``). Coefficients are (p,
+p + 1): row i those of spin i's conditional, zero at place i, its field last.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm.criteria._spin_kernels import ROWS, add_conditionals, curvature_blocks
+from skebm.criteria._spin_losses import LOG_RISE, PSEUDOLIKELIHOOD, RATIO_MATCHING, RISE
+
+LOSSES = {
+    "pseudolikelihood": PSEUDOLIKELIHOOD,
+    "ratio_matching": RATIO_MATCHING,
+    "rise": RISE,
+    "logrise": LOG_RISE,
+}
+
+# Sets of sums that rows are dealt out to; as many threads can work, whatever there are.
+_SLOTS = 16
+
+# Largest -t - peak, in size, whose e^ may be summed without overflow or loss.
+SAFE = 600.0
+
+# Loss of a conditional that misses an entry, which is then taken out again.
+_AT_ZERO = {PSEUDOLIKELIHOOD: np.log(2.0), RATIO_MATCHING: 0.25, RISE: 1.0, LOG_RISE: 1.0}
+
+
+class Evaluation(NamedTuple):
+    """``values`` (p,) mean losses of the conditionals, ``slopes`` (p, p + 1) by coefficients."""
+
+    values: np.ndarray
+    slopes: np.ndarray
+
+
+class SpinSample:
+    """Weighted rows of spins as the kernels take them.
+
+    Parameters
+    ----------
+    spins : ndarray of shape (n, p)
+        -1 and 1, and 0 for the unknown.
+    weights : ndarray of shape (n,)
+        Weights of the rows, not negative.
+    neighbours : ndarray of shape (p, p), default=None
+        Bool, spins that may enter each other's conditionals, symmetric; None means all. A row
+        with unknown entries takes part in those conditionals only that need none of them.
+    """
+
+    def __init__(self, spins, weights, neighbours=None):
+        known = _known(spins, neighbours)
+        if len(known):
+            some = known.any(axis=1)
+            spins, weights, known = spins[some], weights[some], known[some]
+        self.S = np.ones((len(spins), spins.shape[1] + 1), np.int8)
+        self.S[:, :-1] = spins
+        self.known = known[:0] if known.all() else known
+        self.total = float(weights.sum())
+        self.weights = weights / self.total
+
+    def __len__(self):
+        return len(self.S)
+
+    @property
+    def p(self):
+        """Number of spins."""
+        return self.S.shape[1] - 1
+
+    @property
+    def shares(self):
+        """Share of all weight that each conditional is averaged over, (p,)."""
+        return self.weights @ self.known if len(self.known) else np.ones(self.p)
+
+    def thinned(self, n):
+        """Some ``n`` rows, evenly spaced, with the same total weight."""
+        step = max(1, len(self) // n)
+        some = object.__new__(SpinSample)
+        some.S, some.known = self.S[::step], self.known[::step]
+        some.weights = self.weights[::step] / self.weights[::step].sum()
+        some.total = self.total
+        return some
+
+    def means(self):
+        """Weighted mean of each spin over the rows of its conditional, (p,)."""
+        S = self.S[:, :-1]
+        return self.weights @ (S * self.known if len(self.known) else S) / self.shares
+
+    def gram(self):
+        """Weighted mean of the products of the columns, that of ones last, (p + 1, p + 1)."""
+        total = np.zeros((self.p + 1, self.p + 1))
+        for low in range(0, len(self), 4096):
+            S = self.S[low : low + 4096].astype(np.float32)
+            total += (S * self.weights[low : low + 4096, None].astype(np.float32)).T @ S
+        return total
+
+
+def _known(spins, neighbours):
+    """(n, p) bool, whether a row has all that a conditional needs; (0, p) if no entry is 0."""
+    p = spins.shape[1]
+    unknown = spins == 0
+    if not unknown.any():
+        return np.empty((0, p), bool)
+    needed = np.ones((p, p), bool) if neighbours is None else neighbours | np.eye(p, dtype=bool)
+    return unknown.astype(np.float32) @ needed.astype(np.float32) == 0
+
+
+class ConditionalLoss:
+    """The losses of all conditionals of a sample.
+
+    Parameters
+    ----------
+    sample : SpinSample
+        Rows.
+    loss : int
+        One of ``LOSSES``.
+    """
+
+    def __init__(self, sample, loss):
+        self.sample, self.loss = sample, loss
+        self.peak = np.zeros(sample.p)
+        self.shares = sample.shares
+
+    def __call__(self, C):
+        """The :class:`Evaluation` at coefficients ``C`` (p, p + 1)."""
+        values, slopes, peaks = self._sums(C)
+        if self.outgrown(peaks):
+            values, slopes, peaks = self._sums(C)
+        p = self.sample.p
+        values, slopes, _ = self.finished(values, slopes)
+        slopes[np.arange(p), np.arange(p)] = 0.0
+        return Evaluation(values, slopes)
+
+    def outgrown(self, peaks):
+        """Whether e^{-t} has left the range of the scale in use, which is then changed."""
+        if self.loss != LOG_RISE or not (np.abs(peaks - self.peak) > SAFE).any():
+            return False
+        self.peak = np.maximum(peaks, -1e300)
+        return True
+
+    def finished(self, values, slopes, curvatures=None, nodes=slice(None)):
+        """Means from sums over rows, (k,), (k, m) and (k, m, m); changes the arrays given."""
+        shares, peak = self.shares[nodes], self.peak[nodes]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = (values - (1.0 - shares) * _AT_ZERO[self.loss] * np.exp(-peak)) / shares
+            scale = shares * values if self.loss == LOG_RISE else shares
+            slopes /= scale[:, None]
+            if curvatures is not None:
+                curvatures /= scale[:, None, None]
+                if self.loss == LOG_RISE:
+                    curvatures -= slopes[:, :, None] * slopes[:, None, :]
+            if self.loss == LOG_RISE:
+                values = np.log(values) + peak
+        return values, slopes, curvatures
+
+    def curvatures(self, C, n_rows=None):
+        """Second derivatives of each conditional, (p, p + 1, p + 1) float32, of some rows.
+
+        For ratio matching it is their part without negative eigenvalues.
+        """
+        sample = self.sample if n_rows is None else self.sample.thinned(n_rows)
+        p = sample.p
+        out = np.empty((p, p + 1, p + 1), np.float32)
+        flops = 2.0 * len(sample) * (p + 1) ** 2
+        step = 2 * max(1, int(FLOPS_PER_CALL / (2 * flops)))
+        for low in range(0, p, step):
+            nodes = np.arange(low, min(p, low + step))
+            curvature_blocks(
+                sample.S, sample.weights, sample.known, C, self.loss, self.peak, nodes,
+                out[nodes[0] : nodes[-1] + 1], parallel=flops * p > PARALLEL_FLOPS,
+            )  # fmt: skip
+        if self.loss == LOG_RISE:
+            values, slopes, _ = ConditionalLoss(sample, self.loss)._sums(C)
+            return self.finished(values, slopes, out)[2]
+        out /= sample.shares[:, None, None].astype(np.float32)
+        return out
+
+    def _sums(self, C):
+        S, weights, known = self.sample.S, self.sample.weights, self.sample.known
+        p, n_blocks = self.sample.p, -(-len(S) // ROWS)
+        slots = min(_SLOTS, n_blocks)
+        values, slopes = np.zeros((slots, p)), np.zeros((slots, p, p + 1))
+        peaks = np.full((slots, p), -np.inf)
+        flops = 4.0 * ROWS * (p + 1) * p
+        step = slots * max(1, int(FLOPS_PER_CALL / (flops * slots)))
+        for first in range(0, n_blocks, step):
+            add_conditionals(
+                S, weights, known, np.ascontiguousarray(C), self.loss, self.peak, first,
+                min(n_blocks, first + step), values, slopes, peaks,
+                parallel=flops * n_blocks > PARALLEL_FLOPS,
+            )  # fmt: skip
+        return values.sum(axis=0), slopes.sum(axis=0), peaks.max(axis=0)
