@@ -19,11 +19,11 @@ from skebm.criteria._spin_losses import PSEUDOLIKELIHOOD, RATIO_MATCHING
 _PAIRS = 12
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
 
-# Steps from the first Hessian, and from each later one.
-_FIRST, _LATER = 10, 4
+# A Hessian is used until so many steps with it have not brought the residual down to this share.
+_PATIENCE, _SHARE = 4, 0.3
 
 # Work of a Hessian in passes, fewest of its rows for each coefficient, and the most memory.
-_HESSIAN_PASSES, _ROWS_PER_COEFFICIENT, _BYTES = 12, 8, 2**28
+_HESSIAN_PASSES, _ROWS_PER_COEFFICIENT, _BYTES = 8, 8, 2**28
 
 _CG_TOL, _CG_STEPS = 1e-2, 200
 
@@ -32,10 +32,11 @@ def minimise_smooth(problem, C, tol, max_iter):
     """The :class:`Solution` of a :class:`Penalised` without L1 from a start ``C``."""
     with single_threaded_blas:
         search = _Search(problem.value_and_slopes, problem.symmetric(C) if problem.joint else C)
-        search.run(_from_independence(problem), tol, min(_FIRST, max_iter))
+        search.run(_from_independence(problem), tol, max_iter)
+        rows = _enough_rows(problem)
         while search.residual > tol and search.steps < max_iter and not search.stuck:
-            left = max_iter - search.steps
-            search.run(_from_rows(problem, search.x), tol, min(_LATER, left))
+            search.run(_from_rows(problem, search.x, rows), tol, max_iter)
+            rows *= 2
         values, _ = problem.loss(search.x)
     return Solution(search.x, values, search.residual, search.steps)
 
@@ -52,18 +53,19 @@ class _Search:
     def residual(self):
         return float(np.abs(self.gradient).max(initial=0.0))
 
-    def run(self, precondition, tol, n_steps):
+    def run(self, precondition, tol, max_iter):
         """L-BFGS steps (Nocedal and Wright 2006, algorithms 7.4 and 7.5) with backtracking."""
-        pairs = deque(maxlen=_PAIRS)
-        for _ in range(n_steps):
-            if self.residual <= tol:
+        pairs, before = deque(maxlen=_PAIRS), deque([np.inf] * _PATIENCE, maxlen=_PATIENCE)
+        while self.residual > tol and self.steps < max_iter:
+            if self.residual > _SHARE * before[0]:
                 return
+            before.append(self.residual)
             step = -_two_loops(self.gradient, pairs, precondition)
-            before = self.x, self.gradient
+            x, gradient = self.x, self.gradient
             if not self._move(step):
                 self.stuck = not pairs
                 return
-            s, y = self.x - before[0], self.gradient - before[1]
+            s, y = self.x - x, self.gradient - gradient
             if (curvature := np.vdot(s, y)) > 0:
                 pairs.append((s, y, curvature))
 
@@ -111,13 +113,17 @@ def _from_independence(problem):
     return _Solver(problem, multiply, scales[:, None] * np.diag(gram))
 
 
-def _from_rows(problem, C):
-    """The inverse Hessian at ``C``, summed over as many rows as are worth their time."""
-    sample = problem.loss.sample
-    p = sample.p
+def _enough_rows(problem):
+    """Rows of a Hessian that are worth their time; more where it turns out too rough."""
+    n, p = len(problem.loss.sample), problem.loss.sample.p
+    return max(_ROWS_PER_COEFFICIENT * (p + 1), 4 * _HESSIAN_PASSES * n // (p + 1))
+
+
+def _from_rows(problem, C, rows):
+    """The inverse Hessian at ``C``, summed over so many rows."""
+    p = problem.loss.sample.p
     if 4.0 * p * (p + 1) ** 2 > _BYTES:
         return _from_independence(problem)
-    rows = max(_ROWS_PER_COEFFICIENT * (p + 1), 4 * _HESSIAN_PASSES * len(sample) // (p + 1))
     blocks = problem.loss.curvatures(C, rows)
     places = np.arange(p + 1)
 

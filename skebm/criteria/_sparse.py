@@ -48,7 +48,9 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
         active |= suspects & problem.allowed
     sample = problem.loss.sample
     by_column = np.ascontiguousarray(sample.S.T), np.ascontiguousarray(sample.known.T)
-    for n_iter in range(1, max_iter + 1):
+    n_iter = 0
+    while n_iter < max_iter:
+        n_iter += 1
         C, stuck = _minimise_active(problem, by_column, C, active, 0.3 * tol)
         _, slopes = problem.value_and_slopes(C)
         residuals = problem.residuals(C, slopes) * problem.allowed

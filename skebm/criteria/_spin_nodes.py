@@ -111,18 +111,18 @@ def descend_nodes(which, sizes, slopes, curvatures, l1, ridge, tol, n_sweeps, mo
 def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
     """The same for couplings that two conditionals share: the sum of all models is least.
 
-    ``pairs`` (m, 4) are k, a, l, b: place a of conditional k and b of l are one coupling; for a
-    field l is -1. ``slopes`` end as those of the models at ``moved``.
+    ``pairs`` (m, 4) are k, a, other, b: place a of conditional k and b of the other one are the
+    same coupling; for a field other is -1. ``slopes`` end as those of the models at ``moved``.
     """
     for _ in range(n_sweeps):
         largest = 0.0
         for m in range(pairs.shape[0]):
-            k, a, l, b = pairs[m, 0], pairs[m, 1], pairs[m, 2], pairs[m, 3]
+            k, a, other, b = pairs[m, 0], pairs[m, 1], pairs[m, 2], pairs[m, 3]
             x, q, h = moved[k, a], slopes[k, a], curvatures[k, a, a]
             r, threshold = ridge[k, a], l1[k, a]
-            if l >= 0:
-                q, h = q + slopes[l, b], h + curvatures[l, b, b]
-                r, threshold = r + ridge[l, b], threshold + l1[l, b]
+            if other >= 0:
+                q, h = q + slopes[other, b], h + curvatures[other, b, b]
+                r, threshold = r + ridge[other, b], threshold + l1[other, b]
             if h + r <= 0.0:
                 continue
             new = _shrunk(x * h - q, threshold) / (h + r)
@@ -133,9 +133,9 @@ def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, mo
             moved[k, a] = new
             for c in range(sizes[k]):
                 slopes[k, c] += curvatures[k, a, c] * change
-            if l >= 0:
-                moved[l, b] = new
-                for c in range(sizes[l]):
-                    slopes[l, c] += curvatures[l, b, c] * change
+            if other >= 0:
+                moved[other, b] = new
+                for c in range(sizes[other]):
+                    slopes[other, c] += curvatures[other, b, c] * change
         if largest <= tol:
             break

