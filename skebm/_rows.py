@@ -6,6 +6,9 @@ import scipy.sparse as sp
 from skebm._bits import WORD, Packed, n_words, pack, pack_ones, sum_columns, unpack
 from skebm._jit import CHUNK
 
+# Share of distinct rows beyond which putting equal ones together is not worth it.
+_MOSTLY_DISTINCT = 0.9
+
 # Rows worked on together at the most, and the memory that they may take.
 _ROWS, _BYTES = 4096, 4_000_000
 
@@ -79,6 +82,40 @@ class Rows:
         for part in _parts(len(self), self.n_features, n_rows):
             yield part, self.take(part, dtype)
 
+    def distinct(self, weights):
+        """Distinct rows and their summed weights; these very rows if few are equal.
+
+        They come in an order that has nothing to do with theirs.
+        """
+        words = self._words()
+        hashes = _hashes(words)
+        order = np.argsort(hashes, kind="stable")
+        words, hashes = words[order], hashes[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (hashes[1:] != hashes[:-1]) | (words[1:] != words[:-1]).any(axis=1)
+        first = np.flatnonzero(new)
+        if len(first) > _MOSTLY_DISTINCT * len(order):
+            return self, weights
+        return Rows(self._data[order[first]], self.n_features), np.add.reduceat(
+            weights[order], first
+        )
+
+    def spins(self):
+        """All rows as -1 and 1, and 0 for NaN, (n, n_features) int8."""
+        if self.is_binary:
+            spins = self.dense(slice(0, len(self)), np.int8)
+            return np.subtract(spins << 1, 1, out=spins)
+        return np.where(np.isnan(self._data), 0, np.sign(self._data - 0.5)).astype(np.int8)
+
+    def _words(self):
+        """All rows as words of 64 bits: binary ones packed, others a byte for each value."""
+        if self.is_binary:
+            packed = np.asarray(self.take(slice(0, len(self)), np.uint8))
+        else:
+            codes = self.spins().view(np.uint8)
+            packed = np.pad(codes, ((0, 0), (0, -codes.shape[1] % 4))).view(np.uint32)
+        return np.pad(packed, ((0, 0), (0, packed.shape[1] % 2))).view(np.uint64)
+
     def column_means(self, weights):
         """Weighted means of the columns, (n_features,) float64."""
         total = np.zeros(WORD * n_words(self.n_features))
@@ -88,6 +125,16 @@ class Rows:
             else:  # BLAS would sum in an order that depends on its threads
                 total[: self.n_features] += (weights[part][:, None] * rows).sum(axis=0)
         return total[: self.n_features] / weights.sum()
+
+
+def _hashes(words):
+    """One number for each row of words, (n,) uint64."""
+    hashes = np.zeros(len(words), np.uint64)
+    for column in words.T:
+        hashes ^= column
+        hashes *= np.uint64(0x9E3779B97F4A7C15)
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
 
 
 def _parts(n, n_features, n_rows=_ROWS):

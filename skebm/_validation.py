@@ -150,18 +150,21 @@ class Coding(NamedTuple):
     out_of_range: bool = False
 
 
-def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
+def check_binary(
+    estimator, X, *, reset, training=False, allow_nan=False, sparse=None, probabilities=True
+):
     """Validate X for a binary estimator: returns (Rows, dtype of the model, Coding).
 
     Values that are not binary are warned of once per ``training``; later on, only values outside
-    [-1, 1] are, if the training data had none.
+    [-1, 1] are, if the training data had none. ``sparse`` says whether CSR is taken, by default
+    where NaN is not. Without ``probabilities`` ``binarize=None`` takes {0, 1} and {-1, 1} only.
     """
     threshold = estimator.binarize
     X = validate_data(
         estimator,
         X,
         reset=reset,
-        accept_sparse=False if allow_nan else "csr",
+        accept_sparse="csr" if (not allow_nan if sparse is None else sparse) else False,
         dtype="numeric",
         ensure_all_finite=False,
     )
@@ -169,6 +172,9 @@ def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
     if not survey.exact:
         _check_finite(estimator, X, allow_nan)
     dtype = np.float32 if X.dtype == np.float32 else np.float64
+    if threshold is None and not probabilities:
+        _check_codes(estimator, X, survey)
+        threshold = 0.0 if survey.low < 0 else 0.5
     if threshold is None:
         if survey.low < 0 or survey.high > 1:
             raise ValueError(
@@ -184,9 +190,23 @@ def check_binary(estimator, X, *, reset, training=False, allow_nan=False):
         _warn_of_odd_values(estimator, X, survey, out_of_range)
     spins = survey.low < 0 and survey.odd is None and not survey.zeros and -1 <= threshold < 1
     coding = Coding(spins, out_of_range)
-    if not allow_nan:
+    if not allow_nan or (sparse and not _has_nan(X)):
         return Rows.binary(X, threshold), dtype, coding
     return Rows(np.where(np.isnan(X), np.nan, X > threshold).astype(dtype)), dtype, coding
+
+
+def _check_codes(estimator, X, survey):
+    if survey.odd is None and not (survey.low < 0 and survey.zeros):
+        return
+    odd = survey.odd if survey.odd is not None else 0.0
+    raise ValueError(
+        f"{type(estimator).__name__}: X must hold 0 and 1, or -1 and 1, with binarize=None, found "
+        f"{_where(estimator, X, odd)}. Set binarize to a threshold."
+    )
+
+
+def _has_nan(X):
+    return not sp.issparse(X) and X.dtype.kind == "f" and bool(np.isnan(X).any())
 
 
 def _check_finite(estimator, X, allow_nan):

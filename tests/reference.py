@@ -1,8 +1,8 @@
 """Slow and obvious twins of everything that is fast in skebm, written from the equations.
 
 Nothing here imports skebm. Throughout W (H, V) are weights, b (V,) visible and c (H,) hidden
-biases of an RBM with E(v, h) = -b.v - c.h - h.W v; the last section holds the statistics that
-tests share.
+biases of an RBM with E(v, h) = -b.v - c.h - h.W v; the last sections hold Ising models and what
+tests share in statistics.
 """
 
 import itertools
@@ -297,6 +297,47 @@ def exact_update(model, velocity, offsets, data, row_weights, rate, *penalty):
     return contrastive_update(
         model, velocity, offsets, data, row_weights, states, p, rate, *penalty
     )  # fmt: skip
+
+
+# -- Ising models, from P(s) proportional to exp(sum_i h_i s_i + sum_{i<j} J_ij s_i s_j) -----------
+
+
+def flip_loss(loss, t):
+    """f(t) of one conditional; t is half the log-odds of keeping the spin as it is."""
+    flip = sigmoid(-2.0 * t)
+    return {
+        "pseudolikelihood": softplus(-2.0 * t), "ratio_matching": flip**2, "rise": math.exp(-t),
+    }[loss]  # fmt: skip
+
+
+def conditional_losses(loss, rows, weights, C):
+    """Weighted mean loss of each conditional, one after the other, [p].
+
+    Spins that are 0 are unknown, and so is a conditional that one of its coefficients leads to.
+    """
+    means = []
+    for i in range(len(C)):
+        total, mass = 0.0, 0.0
+        for s, w in zip(rows, weights):
+            if s[i] == 0 or any(s[j] == 0 for j in range(len(C)) if j != i):
+                continue
+            field = C[i][-1] + sum(C[i][j] * s[j] for j in range(len(C)) if j != i)
+            total += w * flip_loss("rise" if loss == "logrise" else loss, s[i] * field)
+            mass += w
+        means.append(math.log(total / mass) if loss == "logrise" else total / mass)
+    return means
+
+
+def ising_probabilities(J, h):
+    """All spin states (2^p, p) and their probabilities."""
+    states = 2 * all_states(len(h)) - 1
+    logs = np.array([
+        sum(h[i] * s[i] for i in range(len(h)))
+        + sum(J[i][j] * s[i] * s[j] for i in range(len(h)) for j in range(i + 1, len(h)))
+        for s in states
+    ])  # fmt: skip
+    weights = np.exp(logs - logs.max())
+    return states, weights / weights.sum()
 
 
 # -- statistics --------------------------------------------------------------------------------

@@ -1,0 +1,106 @@
+"""What the Ising estimators may be asked for, and what goes together."""
+
+import numbers
+
+import numpy as np
+
+from skebm._validation import Choice, Flag, Jobs, Number, RandomState, positive_integer
+from skebm.criteria.inverse_ising import THEORY
+
+SYMMETRIZE = ("joint", "mean", "and", "or")
+
+
+class Alphas:
+    """A rule: a number of penalties, or their values."""
+
+    @staticmethod
+    def check(name, value):
+        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+            return Number(numbers.Integral, 1).check(name, value)
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            raise TypeError(
+                f"{name} must be an integer >= 1 or an array of numbers, got {value!r}."
+            )
+        values = np.asarray(value, dtype=np.float64)
+        if values.ndim != 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(f"{name} must be positive finite numbers, got {value!r}.")
+
+
+class Matrix:
+    """A rule: None, or something like a matrix."""
+
+    @staticmethod
+    def check(name, value):
+        if (
+            value is not None
+            and not hasattr(value, "shape")
+            and not isinstance(value, (list, tuple))
+        ):
+            raise TypeError(f"{name} must be an array (n_features, n_features), got {value!r}.")
+
+
+RULES = {
+    "alpha": Number(numbers.Real, 0, also=("theory", "ebic")),
+    "l1_ratio": Number(numbers.Real, 0, 1),
+    "symmetrize": Choice(SYMMETRIZE),
+    "penalize_field": Flag(),
+    "mask": Matrix(),
+    "refit": Flag(),
+    "alphas": Alphas(),
+    "ebic_gamma": Number(numbers.Real, 0),
+    "tol": Number(numbers.Real, 0, above=True),
+    "max_iter": positive_integer(),
+    "warm_start": Flag(),
+    "binarize": Number(numbers.Real, also=(None,)),
+    "n_jobs": Jobs(),
+    "random_state": RandomState(),
+}
+
+
+def check_together(estimator):
+    """A ``ValueError`` if parameters that are right by themselves do not go together."""
+    name, loss, alpha = type(estimator).__name__, estimator._loss, estimator.alpha
+    if loss == "logrise" and estimator.symmetrize == "joint":
+        raise ValueError(
+            f"{name}: loss='logrise' is a criterion of each conditional alone, so symmetrize "
+            "must be 'mean', 'and' or 'or', got 'joint'."
+        )
+    if not isinstance(alpha, str):
+        return
+    if alpha == "theory" and loss not in THEORY:
+        raise ValueError(
+            f"{name}: alpha='theory' is known for pseudolikelihood and interaction screening "
+            "only, give a number or 'ebic'."
+        )
+    if estimator.l1_ratio == 0:
+        raise ValueError(
+            f"{name}: alpha={alpha!r} chooses among sparse couplings and needs l1_ratio > 0, got "
+            f"{estimator.l1_ratio!r}."
+        )
+
+
+def checked_mask(name, mask, p):
+    """``mask`` as a bool matrix (p, p) that is false on its diagonal, or None."""
+    if mask is None:
+        return None
+    mask = np.asarray(mask)
+    if mask.shape != (p, p):
+        raise ValueError(f"{name}: mask must have shape ({p}, {p}), got {mask.shape}.")
+    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+        raise ValueError(f"{name}: mask must be bool, or hold 0 and 1.")
+    mask = mask.astype(bool)
+    if (mask != mask.T).any():
+        i, j = np.argwhere(mask != mask.T)[0]
+        raise ValueError(
+            f"{name}: mask must be symmetric, but its entries ({i}, {j}) and ({j}, {i}) differ."
+        )
+    return mask & ~np.eye(p, dtype=bool)
+
+
+def check_known(name, rows):
+    """A ``ValueError`` that names a column of NaN alone."""
+    if rows.is_binary:
+        return
+    unknown = np.flatnonzero(~(rows.spins() != 0).any(axis=0))
+    if len(unknown):
+        raise ValueError(f"{name}: X has no known value in column {unknown[0]}.")

@@ -1,0 +1,238 @@
+"""Learning an Ising model by a criterion that is a sum over conditionals."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skebm._jit import threads
+from skebm._rng import draw_entropy
+from skebm._rows import Rows
+from skebm._validation import check_binary, check_parameters, check_sample_weight
+from skebm._warn import warn
+from skebm.criteria.inverse_ising import (
+    follow_path,
+    inverse_problem,
+    minimise,
+    penalties_of_path,
+    symmetrised,
+    theory_alpha,
+)
+from skebm.criteria.spins import SpinSample
+from skebm.ising._asked import RULES, check_known, check_together, checked_mask
+from skebm.ising._model import BaseIsing
+
+# Violation at which pseudolikelihood hands over to ratio matching.
+_NEAR = 1e-3
+
+
+class Training(NamedTuple):
+    """What a model was trained on: distinct rows and their weights."""
+
+    rows: Rows
+    weights: np.ndarray
+
+
+class LearnsFromConditionals(BaseIsing):
+    """``fit`` of the Ising models that are learned without chains and without log Z."""
+
+    _rules = RULES
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn couplings and fields from binary data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data, {0, 1} or {-1, 1}; see ``binarize`` for what other values mean. NaN is
+            unknown: a row is left out of those conditionals only that need it, those of the
+            missing spin and of its neighbours in ``mask``. float32 gives a float32 model, anything
+            else float64; all sums are float64.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative, equal to as many copies of it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not what is accepted, before any work.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` passes did not bring all optimality conditions below ``tol``.
+        UserWarning
+            If columns are constant or have one odd value (their couplings stay zero), or if
+            ``alpha="ebic"`` selects a graph without edges.
+        """
+        name = type(self).__name__
+        check_parameters(self._rules, self.get_params(deep=False), name)
+        check_together(self)
+        before = dict(vars(self))
+        try:
+            rows, dtype, coding = check_binary(
+                self, X, reset=True, training=True, allow_nan=True, sparse=True, probabilities=False
+            )
+            weights = check_sample_weight(sample_weight, len(rows))
+            mask = checked_mask(name, self.mask, rows.n_features)
+            check_known(name, rows)
+        except (TypeError, ValueError):
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        if (weights == 0).any():
+            rows, weights = rows.keep(weights > 0), weights[weights > 0]
+        training = Training(*rows.distinct(weights))
+        with threads(self.n_jobs):
+            fitted = self._learned(training, mask, dtype)
+        for stale in ("alphas_", "coupling_path_", "ebic_path_"):
+            vars(self).pop(stale, None)
+        vars(self).update(
+            fitted, _coding=coding, _training=training, _entropy=draw_entropy(self.random_state),
+            _kept_log_partition=None,
+        )  # fmt: skip
+        self._warn_of_result(fitted)
+        return self
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def _learned(self, training, mask, dtype):
+        """The fitted attributes, as a dict."""
+        spins = training.rows.spins()
+        up, known = _masses(spins, training.weights)
+        rare = _rare(up, known)
+        allowed = _allowed(mask, rare)
+        sample = SpinSample(spins, training.weights, allowed[:, :-1])
+        problem = self._problem(sample, allowed)
+        solution, found = self._minimised(problem)
+        penalised = problem.at(found["alpha_"], self.l1_ratio)
+        if self.refit:
+            edges = symmetrised(solution.C, self.symmetrize) != 0
+            penalised = self._problem(sample, allowed & _with_fields(edges))
+            solution = minimise(
+                penalised, np.where(penalised.allowed, solution.C, 0.0), self.tol, self.max_iter
+            )
+        C = solution.C.copy()
+        # Half a count for each value keeps the field of a constant column finite.
+        C[rare, -1] = np.log((up[rare] + 0.5) / (known[rare] - up[rare] + 0.5)) / 2.0
+        J = symmetrised(C, self.symmetrize)
+        return found | {
+            "coupling_": J.astype(dtype),
+            "field_": C[:, -1].astype(dtype),
+            "nodewise_coupling_": C[:, :-1].astype(dtype),
+            "n_iter_": solution.n_iter,
+            "kkt_": solution.residual,
+            "n_edges_": int(np.count_nonzero(J) // 2),
+            "objective_": float((problem.loss(C).values + penalised.penalty(C)).sum()),
+            "rare_": rare,
+            "mean_": (up + 0.5) / (known + 1.0),
+        }
+
+    def _problem(self, sample, allowed, loss=None):
+        return inverse_problem(
+            sample, self._loss if loss is None else loss, allowed=allowed,
+            joint=self.symmetrize == "joint", penalize_field=bool(self.penalize_field),
+        )  # fmt: skip
+
+    def _minimised(self, problem):
+        """The solution at the penalty that was asked for, and what else is known then."""
+        if self.alpha == "ebic":
+            return self._selected(problem)
+        sample, alpha = problem.loss.sample, self.alpha
+        if alpha == "theory":
+            alpha = theory_alpha(self._loss, sample.p, sample.total)
+        penalised = problem.at(alpha, self.l1_ratio)
+        solution = minimise(penalised, self._start(penalised), self.tol, self.max_iter)
+        return solution, {"alpha_": float(alpha)}
+
+    def _start(self, problem):
+        """Where a single fit starts: at the last model, at independent spins, or nearer."""
+        if self.warm_start and getattr(self, "_training", None) is not None:
+            C = np.column_stack([self.coupling_, self.field_]).astype(np.float64)
+            if C.shape == problem.allowed.shape:
+                return np.where(problem.allowed, C, 0.0)
+        if self._loss != "ratio_matching":
+            return problem.start()
+        # Ratio matching is not convex: it starts where pseudolikelihood, which is, ends.
+        convex = self._problem(problem.loss.sample, problem.allowed, "pseudolikelihood")
+        convex = convex.at(problem.l1 + problem.ridge, self.l1_ratio)
+        return minimise(convex, convex.start(), max(_NEAR, self.tol), self.max_iter).C
+
+    def _selected(self, problem):
+        alphas = penalties_of_path(problem, self.l1_ratio, self.alphas)
+        path = follow_path(problem, alphas, self.l1_ratio, self.tol, self.max_iter, self.ebic_gamma)
+        ebic = path.ebic.sum(axis=1)
+        best = int(np.argmin(ebic))
+        couplings = [symmetrised(solution.C, self.symmetrize) for solution in path.solutions]
+        return path.solutions[best], {
+            "alpha_": float(path.alphas[best]),
+            "alphas_": path.alphas,
+            "coupling_path_": np.array(couplings),
+            "ebic_path_": ebic,
+        }
+
+    def _warn_of_result(self, fitted):
+        name = type(self).__name__
+        if fitted["rare_"].any():
+            columns = np.flatnonzero(fitted["rare_"])
+            names = getattr(self, "feature_names_in_", None)
+            shown = ", ".join(str(c) if names is None else repr(names[c]) for c in columns[:5])
+            warn(
+                f"{name}: columns that are constant, or so but for one row, have no couplings and "
+                f"a field from counts: {shown}{', ...' * (len(columns) > 5)} (see rare_).",
+                UserWarning,
+            )
+        if self.alpha == "ebic" and fitted["n_edges_"] == 0 and len(fitted["field_"]) > 1:
+            warn(
+                f"{name}: alpha='ebic' selected a graph without edges, alpha_ = "
+                f"{fitted['alpha_']:.3g}. coupling_path_, alphas_ and ebic_path_ hold the others; "
+                "a smaller ebic_gamma selects more.",
+                UserWarning,
+            )
+        if not fitted["kkt_"] <= self.tol:
+            warn(
+                f"{name} did not converge: after {fitted['n_iter_']} passes the largest violation "
+                f"of an optimality condition is {fitted['kkt_']:.2g}, tol is {self.tol:.2g}. Raise "
+                "max_iter or alpha; where some spin is determined by others, couplings have no "
+                "finite optimum without a penalty.",
+                ConvergenceWarning,
+            )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _with_fields(edges):
+    """(p, p + 1) with a last column of true."""
+    return np.pad(edges, ((0, 0), (0, 1)), constant_values=True)
+
+
+def _allowed(mask, rare):
+    """Coefficients (p, p + 1) that may differ from zero."""
+    edges = ~np.eye(len(rare), dtype=bool) if mask is None else mask
+    allowed = _with_fields(edges & ~rare)
+    allowed[rare] = False
+    return allowed
+
+
+def _masses(spins, weights):
+    """Weight of the rows where each spin is up, and where it is known, (p,) each."""
+    up, known = np.zeros(spins.shape[1]), np.zeros(spins.shape[1])
+    for low in range(0, len(spins), 4096):
+        part, w = spins[low : low + 4096], weights[low : low + 4096, None]
+        up += (w * (part > 0)).sum(axis=0)
+        known += (w * (part != 0)).sum(axis=0)
+    return up, known
+
+
+def _rare(up, known):
+    """Columns that are constant, or so but for the weight of one row."""
+    fewer = np.minimum(up, known - up)
+    return (fewer <= 1e-12 * known) | ((fewer <= 1.0) & (known > 2.0))
