@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import check_grad, minimize
-
 import reference
 from compiled import called
+from scipy.optimize import check_grad, minimize
+
 from skebm._rows import Rows
 from skebm.criteria import _spin_losses, inverse_ising
 from skebm.criteria._smooth import minimise_smooth
