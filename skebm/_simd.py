@@ -44,6 +44,17 @@ def add_scaled(out, start, value, source, offset):
     out[start : start + n] += value * source[offset : offset + n]
 
 
+def combine_blocks(out, start, weights, indices, first, last, source):
+    """out[start + l] += the sum over first <= k < last of weights[k] source[L indices[k] + l].
+
+    L is the length of a block; the terms are added to ``out`` in their order.
+    """
+    n = lanes(out)
+    for k in range(first, last):
+        low = n * indices[k]
+        out[start : start + n] += weights[k] * source[low : low + n]
+
+
 def dot_blocks(x, start, y, offset):
     """Sum over l of x[start + l] * y[offset + l] in float64, halves upon halves."""
     n = lanes(x)
@@ -86,6 +97,13 @@ def _add_blocks_in_kernels(out, start, source, offsets):
 @overload(add_scaled)
 def _add_scaled_in_kernels(out, start, value, source, offset):
     return lambda out, start, value, source, offset: _add_scaled(out, start, value, source, offset)
+
+
+@overload(combine_blocks)
+def _combine_blocks_in_kernels(out, start, weights, indices, first, last, source):
+    return lambda out, start, weights, indices, first, last, source: _combine_blocks(
+        out, start, weights, indices, first, last, source
+    )
 
 
 @overload(dot_blocks)
@@ -174,6 +192,34 @@ def _add_scaled(typing_context, out, start, value, source, offset):
         block = Vectors(context, builder, source, arguments[3], _count(out)).load(arguments[4])
         added = builder.fmul(splat(builder, arguments[2], target.type), block)
         target.store(builder.fadd(target.load(arguments[1]), added), arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _combine_blocks(typing_context, out, start, weights, indices, first, last, source):
+    integer = types.int64
+    signature = types.void(out, integer, weights, indices, integer, integer, source)
+
+    def generate(context, builder, signature, arguments):
+        count, fused = _count(out), ("contract",)
+        target = Vectors(context, builder, out, arguments[0], count)
+        blocks = Vectors(context, builder, source, arguments[6], count)
+        weight, index = (
+            cgutils.create_struct_proxy(kind)(context, builder, array).data
+            for kind, array in zip((weights, indices), arguments[2:4])
+        )
+        total = cgutils.alloca_once_value(builder, target.load(arguments[1]))
+        length = builder.sub(arguments[5], arguments[4])
+        with cgutils.for_range(builder, length) as loop:
+            k = builder.add(arguments[4], loop.index)
+            number = builder.sext(builder.load(builder.gep(index, [k])), ir.IntType(64))
+            block = blocks.load(builder.mul(number, ir.Constant(ir.IntType(64), count)))
+            factor = splat(builder, builder.load(builder.gep(weight, [k])), target.type)
+            product = builder.fmul(factor, block, flags=fused)
+            builder.store(builder.fadd(builder.load(total), product, flags=fused), total)
+        target.store(builder.load(total), arguments[1])
         return context.get_dummy_value()
 
     return signature, generate

@@ -64,6 +64,7 @@ kind), ``exact_moments`` and ``exact_sample``.
 
 from skebm._rng import addressed_uniforms
 from skebm.energies._base import LONGEST, Energy, ExactMoments, IndependentBernoulli
+from skebm.energies.ising import IndependentSpins, Ising
 from skebm.energies.rbm import BernoulliRBM
 
 __all__ = [
@@ -72,5 +73,7 @@ __all__ = [
     "Energy",
     "ExactMoments",
     "IndependentBernoulli",
+    "IndependentSpins",
+    "Ising",
     "addressed_uniforms",
 ]

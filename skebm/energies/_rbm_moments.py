@@ -206,9 +206,9 @@ def sample(A, a, d, n_samples, entropy):
     plan = Plan(low, 0, block, 2 ** (len(layers.A) - low), per_call)
     uniforms = generator.random((2, n_samples))
     of_blocks = log_sums(layers, plan, 0, plan.n_chunks)
-    blocks = _choose(of_blocks[None], uniforms[0], np.zeros(n_samples, int))
+    blocks = choose(of_blocks[None], uniforms[0], np.zeros(n_samples, int))
     distinct, which = np.unique(blocks, return_inverse=True)
-    states = _choose(_state_weights(layers, plan, distinct), uniforms[1], which)
+    states = choose(_state_weights(layers, plan, distinct), uniforms[1], which)
     states = (states + (blocks << low))[:, None] >> np.arange(len(layers.A)) & 1
     larger = np.empty((n_samples, len(layers.d)), bool)
     rows = max(1, 2**20 // max(1, len(layers.d)))
@@ -221,7 +221,7 @@ def sample(A, a, d, n_samples, entropy):
     return states.astype(bool), larger
 
 
-def _choose(log_weights, uniforms, rows):
+def choose(log_weights, uniforms, rows):
     """Column drawn with the weights of its row, one for each uniform."""
     with np.errstate(under="ignore"):
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))

@@ -1,0 +1,255 @@
+"""Chains of an Ising model: single-site heat bath in a fixed order, and annealing.
+
+As many chains as one vector block has lanes are worked on side by side: row i of a *tile* (p, L)
+holds spin i of L chains, so that the sum over neighbours, the exponential and the draw are vector
+instructions. Each lane adds up its own field, in the order of the neighbours, and its random
+numbers are addressed by (key, chain, step, spin): no chain knows which others lie beside it.
+
+Given all other spins the log-odds of spin i at inverse temperature beta are
+
+    2 [beta (sum_j J_ij s_j + h_i) + (1 - beta) a_i],
+
+where a are the fields of the base.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from skebm._bits import aligned
+from skebm._jit import inline, kernel
+from skebm._numerics import exp
+from skebm._rng import BLOCK, fill_bits, uniform
+from skebm._simd import combine_blocks, lanes, square_side, transpose_square
+
+_DRAW = 0  # stream of random numbers
+
+# Work of drawing one spin of one chain, in the time of so many flops of a dense product.
+_DRAW_FLOPS = 80.0
+
+
+class Spins(NamedTuple):
+    """Fields ``h`` (p,), and row i of the couplings in entries indptr[i]:indptr[i + 1].
+
+    ``neighbours`` (m,) int32 are the spins it is coupled to, ``J`` (m,) the strengths.
+    """
+
+    indptr: np.ndarray
+    neighbours: np.ndarray
+    J: np.ndarray
+    h: np.ndarray
+
+
+class Tile(NamedTuple):
+    """What one thread works in: L chains side by side.
+
+    ``spins`` (p L,), ``random`` (64 L,) uniforms of the spins of one block, ``bits`` (64,), ``u``
+    (64 L,) uniforms before they are transposed, ``field`` (L,) of one spin, ``beta`` (L,) and
+    ``potential`` (L,) float64, the rate at which log f grows with beta.
+    """
+
+    spins: np.ndarray
+    random: np.ndarray
+    bits: np.ndarray
+    u: np.ndarray
+    field: np.ndarray
+    beta: np.ndarray
+    potential: np.ndarray
+
+
+def spins_of(coupling, field):
+    """:class:`Spins` of a symmetric matrix (p, p) with zero diagonal, and fields (p,)."""
+    rows, columns = np.nonzero(coupling)
+    indptr = np.searchsorted(rows, np.arange(len(field) + 1))
+    return Spins(indptr.astype(np.int64), columns.astype(np.int32), coupling[rows, columns], field)
+
+
+def sweep_flops(n_chains, model):
+    """Work of a sweep of some chains, in the time of so many flops of a dense product."""
+    width = lanes(model.h)
+    whole = width * -(-n_chains // width)
+    return whole * (2.0 * len(model.J) + _DRAW_FLOPS * len(model.h))
+
+
+@inline
+def tile_for(n_spins, like):
+    """A tile in the dtype of ``like``."""
+    width = lanes(like)
+    return Tile(
+        aligned(n_spins * width, like), aligned(BLOCK * width, like), np.empty(BLOCK, np.uint32),
+        aligned(BLOCK * width, like), aligned(width, like), np.empty(width, like.dtype),
+        np.zeros(width),
+    )  # fmt: skip
+
+
+@inline
+def load_spins(X, tile):
+    """Row i of the tile <- column i of ``X`` (n, p), lanes beyond n <- 1."""
+    width = lanes(X)
+    for i in range(X.shape[1]):
+        for r in range(width):
+            tile.spins[i * width + r] = 1
+    for r in range(X.shape[0]):
+        for i in range(X.shape[1]):
+            tile.spins[i * width + r] = X[r, i]
+
+
+@inline
+def store_spins(tile, X):
+    """Columns of ``X`` (n, p) <- the rows of the tile."""
+    width = lanes(X)
+    for r in range(X.shape[0]):
+        for i in range(X.shape[1]):
+            X[r, i] = tile.spins[i * width + r]
+
+
+@inline
+def set_betas(beta, tile):
+    """Each chain its own inverse temperature; ``beta`` (n,), lanes beyond n <- 0."""
+    for r in range(lanes(tile.beta)):
+        tile.beta[r] = beta[r] if r < beta.shape[0] else 0.0
+
+
+@inline
+def set_beta(beta, tile):
+    """The same for all chains."""
+    for r in range(lanes(tile.beta)):
+        tile.beta[r] = beta
+
+
+@inline
+def fill_uniforms(key, first_chain, step, block, tile):
+    """random[k, r] <- the uniform of spin k of a block and chain r."""
+    width, side = lanes(tile.u), square_side(tile.u)
+    like = tile.u[0]
+    for r in range(width):
+        fill_bits(key, first_chain + r, step, _DRAW, block, tile.bits)
+        for k in range(BLOCK):
+            tile.u[r * BLOCK + k] = uniform(tile.bits[k], like)
+    for r in range(0, width, side):
+        for k in range(0, BLOCK, side):
+            transpose_square(tile.u, r * BLOCK + k, BLOCK, tile.random, k * width + r, width)
+
+
+@inline
+def fill_field(model, i, tile):
+    """field_r <- h_i + sum_j J_ij s_rj, the local field of spin i."""
+    for r in range(lanes(tile.field)):
+        tile.field[r] = model.h[i]
+    combine_blocks(
+        tile.field, 0, model.J, model.neighbours, model.indptr[i], model.indptr[i + 1], tile.spins
+    )
+
+
+@inline
+def draw_spin(model, base, i, random, tile):
+    """Draw spin i of all chains; random (L,) uniforms.
+
+    u < sigmoid(x) is asked as u (1 + e^-x) < 1. The potential follows every flip.
+    """
+    width, one = lanes(tile.field), tile.field.dtype.type(1)
+    two = tile.field.dtype.type(2)
+    fill_field(model, i, tile)
+    for r in range(width):
+        hot, old = tile.beta[r], tile.spins[i * width + r]
+        x = two * (hot * tile.field[r] + (one - hot) * base[i])
+        new = one if random[r] * (one + exp(-x)) < one else -one
+        tile.spins[i * width + r] = new
+        tile.potential[r] += np.float64(new - old) * np.float64(tile.field[r] - base[i])
+
+
+@inline
+def scan(model, base, key, first_chain, step, backwards, tile):
+    """One sweep: spins 0, 1, ..., p - 1 in turn, or from the last to the first."""
+    n, width = model.h.shape[0], lanes(tile.field)
+    n_blocks = (n + BLOCK - 1) // BLOCK
+    for b in range(n_blocks):
+        block = n_blocks - 1 - b if backwards else b
+        first = block * BLOCK
+        last = min(n, first + BLOCK)
+        fill_uniforms(key, first_chain, step, block, tile)
+        for k in range(last - first):
+            i = last - 1 - k if backwards else first + k
+            low = (i - first) * width
+            draw_spin(model, base, i, tile.random[low : low + width], tile)
+
+
+@inline
+def renew_potential(model, base, tile):
+    """potential_r <- 1/2 s'Js + (h - a).s of every chain."""
+    width = lanes(tile.field)
+    for r in range(width):
+        tile.potential[r] = 0.0
+    for i in range(model.h.shape[0]):
+        fill_field(model, i, tile)
+        shift = np.float64(model.h[i]) - 2.0 * np.float64(base[i])
+        for r in range(width):
+            spin = np.float64(tile.spins[i * width + r])
+            tile.potential[r] += 0.5 * spin * (np.float64(tile.field[r]) + shift)
+
+
+@kernel(writes=("X",))
+def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, X):
+    """Sweeps of all chains ``X`` (n, p), each at its own ``beta`` (n,); ``base`` (p,) fields."""
+    n, width = X.shape[0], lanes(X)
+    for q in prange((n + width - 1) // width):
+        low = np.int64(q) * width
+        high = min(n, low + width)
+        tile = tile_for(X.shape[1], X)
+        load_spins(X[low:high], tile)
+        set_betas(beta[low:high], tile)
+        for s in range(step, step + n_sweeps):
+            scan(model, base, key, first_chain + low, s, backwards, tile)
+        store_spins(tile, X[low:high])
+
+
+@kernel(writes=("X", "total"))
+def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total):
+    """Sweeps at beta = 1 that keep ``known`` (n, p) where it is not NaN.
+
+    ``total`` (n, p) is added E[s_i | the others] = tanh(field) of every sweep.
+    """
+    n, p, width = X.shape[0], X.shape[1], lanes(X)
+    for q in prange((n + width - 1) // width):
+        low = np.int64(q) * width
+        high = min(n, low + width)
+        tile, no_base = tile_for(p, X), np.zeros(p, X.dtype)
+        load_spins(X[low:high], tile)
+        set_beta(1.0, tile)
+        for s in range(step, step + n_sweeps):
+            for i in range(p):
+                if i % BLOCK == 0:
+                    fill_uniforms(key, first_chain + low, s, i // BLOCK, tile)
+                place = i % BLOCK * width
+                draw_spin(model, no_base, i, tile.random[place : place + width], tile)
+                for r in range(low, high):
+                    total[r, i] += math.tanh(tile.field[r - low])
+                    if not math.isnan(known[r, i]):
+                        tile.spins[i * width + r - low] = known[r, i]
+        store_spins(tile, X[low:high])
+
+
+@kernel(writes=("X", "log_weights"))
+def anneal_spins(model, base, betas, key, first_chain, step, backwards, segment, X, log_weights):
+    """Annealing: weigh, then move, for betas[1:]; ``X`` (n, p), ``log_weights`` (n,) float64.
+
+    The weight grows by the rise of beta times the potential 1/2 s'Js + (h - a).s, which follows
+    the flips and is summed anew after every ``segment`` temperatures.
+    """
+    n, width = X.shape[0], lanes(X)
+    for q in prange((n + width - 1) // width):
+        low = np.int64(q) * width
+        high = min(n, low + width)
+        tile = tile_for(X.shape[1], X)
+        load_spins(X[low:high], tile)
+        for k in range(1, betas.shape[0]):
+            if (k - 1) % segment == 0:
+                renew_potential(model, base, tile)
+            rise = betas[k] - betas[k - 1]
+            for r in range(low, high):
+                log_weights[r] += rise * tile.potential[r - low]
+            set_beta(betas[k], tile)
+            scan(model, base, key, first_chain + low, step + k, backwards, tile)
+        store_spins(tile, X[low:high])

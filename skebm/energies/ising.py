@@ -1,0 +1,260 @@
+"""The Ising model: E(s) = -h.s - 1/2 s'Js over spins s in {-1, 1}^p, J symmetric, zero diagonal."""
+
+import functools
+
+import numpy as np
+from scipy.special import expit, logit, logsumexp
+
+from skebm._bits import Packed, unpack
+from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
+from skebm._rng import host_generator
+from skebm.energies import _ising_chains, _ising_exact, _ising_rows
+from skebm.energies._base import LONGEST, Energy, ExactMoments
+from skebm.energies._ising_chains import sweep_flops
+
+# Temperatures after which annealing sums its potential anew.
+_SEGMENT = 64
+
+
+class IndependentSpins:
+    """Independent spins, -1 or 1, in fields ``field``: a base distribution with Z = 1.
+
+    Parameters
+    ----------
+    field : array-like of shape (n_features,)
+        Half the log-odds of each spin, in nats: P(s) is proportional to e^{field s}.
+    """
+
+    def __init__(self, field):
+        self.field = np.ascontiguousarray(field, dtype=np.float64)
+
+    @classmethod
+    def from_marginals(cls, marginals):
+        """The distribution with these probabilities of 1, each strictly between 0 and 1."""
+        return cls(0.5 * logit(np.asarray(marginals, dtype=np.float64)))
+
+    def log_density(self, X):
+        """Normalised log-probability of each row, (n,) float64 nats."""
+        return np.asarray(X, dtype=np.float64) @ self.field - self.log_normalizer()
+
+    def log_normalizer(self):
+        """Sum of log(2 cosh(field)), which makes Z one."""
+        return float(np.logaddexp(self.field, -self.field).sum())
+
+    def sample(self, n_samples, entropy, dtype=np.float64):
+        """Independent rows, (n_samples, n_features), a function of ``entropy`` alone."""
+        uniforms = host_generator(entropy).random((n_samples, len(self.field)))
+        return np.where(uniforms < expit(2.0 * self.field), 1.0, -1.0).astype(dtype)
+
+
+class Ising(Energy):
+    """Energy of an Ising model: P(s) proportional to exp(sum_i h_i s_i + sum_{i<j} J_ij s_i s_j).
+
+    Rows are spins -1 and 1. ``energy``, ``local_fields``, ``conditional_probability``,
+    ``log_pseudolikelihood`` and ``gradient`` also take rows as :func:`skebm._bits.pack` makes
+    them, a bit set where a spin is 1. Flat parameters are the fields, then the couplings of
+    ``np.triu_indices(p, 1)``.
+
+    Parameters
+    ----------
+    coupling : ndarray of shape (n_features, n_features)
+        Couplings J, symmetric with a zero diagonal; their dtype, float32 or float64, is the
+        precision of the states.
+    field : ndarray of shape (n_features,)
+        Fields h.
+    """
+
+    def __init__(self, coupling, field):
+        self.dtype = np.float32 if coupling.dtype == np.float32 else np.float64
+        self.coupling = np.ascontiguousarray(coupling, dtype=self.dtype)
+        self.field = np.ascontiguousarray(field, dtype=self.dtype)
+
+    @property
+    def n_features(self):
+        return len(self.field)
+
+    @property
+    def parameters(self):
+        """Couplings and fields."""
+        return self.coupling, self.field
+
+    def __reduce__(self):
+        return type(self), self.parameters  # what is derived from them is made where it is needed
+
+    # -- densities and conditionals ------------------------------------------------------------
+
+    def energy(self, X):
+        """-(h.s + 1/2 s'Js) of each row in nats, (n,) float64."""
+        return self._of_rows(_ising_rows.spin_energy, X, None, np.float64)
+
+    def local_fields(self, X):
+        """h + s J, half the log-odds of each spin given the others, (n, n_features)."""
+        return self._of_rows(_ising_rows.local_fields, X, self.n_features, self.dtype)
+
+    def conditional_probability(self, X):
+        """P(s_i = 1 | the others), (n, n_features)."""
+        return self._of_rows(_ising_rows.plus_probability, X, self.n_features, self.dtype)
+
+    def log_pseudolikelihood(self, X):
+        """Sum_i log P(s_i | the others) in nats, (n,) float64."""
+        return self._of_rows(_ising_rows.spin_log_pseudolikelihood, X, None, np.float64)
+
+    def _of_rows(self, kernel, X, width, dtype):
+        out = np.empty(len(X) if width is None else (len(X), width), dtype)
+        step = self.rows_per_call()
+        for low in range(0, len(X), step):
+            part = slice(low, low + step)
+            flops = 2.0 * len(out[part]) * self.coupling.size
+            large = len(out[part]) > CHUNK and flops > PARALLEL_FLOPS
+            kernel(self.coupling, self.field, self._states(X[part]), out[part], parallel=large)
+        return out
+
+    def gradient(self, X, weights):
+        """Sum_n w_n dE(s_n)/d(h, J), flat, in float64."""
+        S = self._states(X).astype(np.float64)
+        weighted = S * np.asarray(weights, dtype=np.float64)[:, None]
+        with single_threaded_blas:
+            products = weighted.T @ S
+        pairs = np.triu_indices(self.n_features, 1)
+        return -np.concatenate([weighted.sum(axis=0), products[pairs]])
+
+    def unflatten(self, theta):
+        """``field`` and symmetric ``coupling`` with a zero diagonal, of a flat array."""
+        theta, p = np.asarray(theta), self.n_features
+        coupling = np.zeros((p, p), theta.dtype)
+        coupling[np.triu_indices(p, 1)] = theta[p:]
+        return {"field": theta[:p], "coupling": coupling + coupling.T}
+
+    # -- chains --------------------------------------------------------------------------------
+
+    def base(self, marginals=None):
+        """Independent spins with the given probabilities of 1, else in the model's own fields."""
+        if marginals is None:
+            return IndependentSpins(self.field)
+        return IndependentSpins.from_marginals(marginals)
+
+    def scattered_states(self, n_samples, entropy):
+        """Fair coins, (n_samples, n_features)."""
+        return IndependentSpins(np.zeros(self.n_features)).sample(n_samples, entropy, self.dtype)
+
+    scattered_from = "random spins"
+
+    def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Heat bath of spins 0, 1, ... in turn, in place; a base of None is the uniform one."""
+        self._sweep(X, beta, base, key, step, n_sweeps, first_chain, False)
+
+    def reverse_sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
+        """The same from the last spin to the first."""
+        self._sweep(X, beta, base, key, step, n_sweeps, first_chain, True)
+
+    def _sweep(self, X, beta, base, key, step, n_sweeps, first_chain, backwards):
+        beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
+        states, base = self._states(X), self._base_field(base)
+        states = states.copy() if states is X else states
+        for part, done, count in self._calls(n_sweeps, len(X)):
+            _ising_chains.gibbs_spins(
+                self._spins, base, beta[part], key, first_chain + part.start, step + done, count,
+                backwards, states[part], parallel=self._is_large(len(X), count),
+            )  # fmt: skip
+        X[:] = states
+
+    def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
+        """Sweeps that keep ``known`` where it is not NaN; returns the mean of E[s_i | others]."""
+        states, known = self._states(X).copy(), self._states(known)
+        total = np.zeros(X.shape)
+        for part, done, count in self._calls(n_sweeps, len(X)):
+            _ising_chains.gibbs_clamped_spins(
+                self._spins, known[part], key, first_chain + part.start, step + done, count,
+                states[part], total[part], parallel=self._is_large(len(X), count),
+            )  # fmt: skip
+        X[:] = states
+        return total / max(n_sweeps, 1)
+
+    def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
+        """Weigh and move chains along ``betas``, in place; adds to ``log_weights``."""
+        betas, weights = np.asarray(betas, dtype=np.float64), log_weights.copy()
+        states, field = self._states(X).copy(), self._base_field(base)
+        backwards = bool(betas[0] > betas[-1])
+        for part, done, count in self._calls(len(betas) - 1, len(X), _SEGMENT):
+            _ising_chains.anneal_spins(
+                self._spins, field, betas[done : done + count + 1], key,
+                first_chain + part.start, step + done, backwards, _SEGMENT, states[part],
+                weights[part], parallel=self._is_large(len(X), count),
+            )  # fmt: skip
+        X[:] = states
+        log_weights[:] = weights + (betas[-1] - betas[0]) * base.log_normalizer()
+
+    @functools.cached_property
+    def _spins(self):
+        return _ising_chains.spins_of(self.coupling, self.field)
+
+    # -- log Z ---------------------------------------------------------------------------------
+
+    def exact_seconds(self):
+        """Predicted time of :meth:`exact_log_partition` on one core."""
+        return _ising_exact.predicted_moment_seconds(self.n_features)
+
+    def n_exact_bits(self):
+        """Spins, whose states are summed over."""
+        return self.n_features
+
+    def exact_log_partition(self):
+        """log Z in nats by enumeration of all states, None if that takes hours."""
+        if self.exact_seconds() > LONGEST:
+            return None
+        return float(logsumexp(_ising_exact.log_sums(_ising_exact.split(*self.parameters))))
+
+    def exact_moments_seconds(self):
+        """Predicted time of :meth:`exact_moments` on one core."""
+        return _ising_exact.predicted_moment_seconds(self.n_features)
+
+    def exact_moments(self):
+        """log Z, E[s_i] and E[s_i s_j] by enumeration of all states; None beyond hours."""
+        if self.exact_moments_seconds() > LONGEST:
+            return None
+        log_partition, spins, products = _ising_exact.moments(*self.parameters)
+        pairs = np.triu_indices(self.n_features, 1)
+        return ExactMoments(log_partition, np.concatenate([spins, products[pairs]]))
+
+    def exact_sample(self, n_samples, entropy):
+        """Independent draws, (n_samples, n_features), by enumeration of all states."""
+        if self.n_features > _ising_exact.MOST_SAMPLED_SPINS:
+            raise ValueError(
+                f"exact draws need a model of at most {_ising_exact.MOST_SAMPLED_SPINS} spins, "
+                f"this one has {self.n_features}."
+            )
+        return _ising_exact.sample(*self.parameters, n_samples, entropy).astype(self.dtype)
+
+    # -- shared by the above -------------------------------------------------------------------
+
+    def _states(self, X):
+        if isinstance(X, Packed):
+            return 2 * unpack(X, self.n_features, self.dtype) - 1
+        return np.ascontiguousarray(X, dtype=self.dtype)
+
+    def _base_field(self, base):
+        if base is None:
+            return np.zeros(self.n_features, self.dtype)
+        return base.field.astype(self.dtype)
+
+    def rows_per_call(self):
+        """Rows of one kernel call that is short enough for Ctrl-C, a multiple of a chunk."""
+        chunks = FLOPS_PER_CALL / (2.0 * max(self.coupling.size, 1) * CHUNK)
+        return CHUNK * int(np.clip(chunks, 1, 64))
+
+    def _is_large(self, n_chains, n_sweeps):
+        return n_sweeps * sweep_flops(n_chains, self._spins) > PARALLEL_FLOPS
+
+    def _calls(self, n_sweeps, n_chains, unit=1):
+        """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each.
+
+        The sweeps of one call are a multiple of ``unit``, but for the last ones.
+        """
+        flops = unit * sweep_flops(CHUNK, self._spins)
+        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / flops, 1, 64))
+        for low in range(0, n_chains, chains):
+            part = slice(low, min(n_chains, low + chains))
+            flops = unit * sweep_flops(part.stop - low, self._spins)
+            per_call = unit * max(1, int(FLOPS_PER_CALL / flops))
+            for done in range(0, n_sweeps, per_call):
+                yield part, done, min(per_call, n_sweeps - done)
