@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm.criteria._spin_kernels import ROWS, add_conditionals, curvature_blocks
 from skebm.criteria._spin_losses import LOG_RISE, PSEUDOLIKELIHOOD, RATIO_MATCHING, RISE
 
@@ -93,8 +93,9 @@ class SpinSample:
         """Weighted mean of the products of the columns, that of ones last, (p + 1, p + 1)."""
         total = np.zeros((self.p + 1, self.p + 1))
         for low in range(0, len(self), 4096):
-            S = self.S[low : low + 4096].astype(np.float32)
-            total += (S * self.weights[low : low + 4096, None].astype(np.float32)).T @ S
+            S = self.S[low : low + 4096].astype(np.float64)
+            with single_threaded_blas:
+                total += (S * self.weights[low : low + 4096, None]).T @ S
         return total
 
 

@@ -8,7 +8,13 @@ can be of them.
 """
 
 from skebm.ising._interaction_screening import InteractionScreeningIsing
+from skebm.ising._pcd import PCDIsing
 from skebm.ising._pseudolikelihood import PseudoLikelihoodIsing
 from skebm.ising._ratio_matching import RatioMatchingIsing
 
-__all__ = ["InteractionScreeningIsing", "PseudoLikelihoodIsing", "RatioMatchingIsing"]
+__all__ = [
+    "InteractionScreeningIsing",
+    "PCDIsing",
+    "PseudoLikelihoodIsing",
+    "RatioMatchingIsing",
+]

@@ -20,6 +20,14 @@ from skebm.criteria.inverse_ising import (
 )
 from skebm.criteria.spins import SpinSample
 from skebm.ising._asked import RULES, check_known, check_together, checked_mask
+from skebm.ising._columns import (
+    allowed_coefficients,
+    complaint_about,
+    field_of_counts,
+    masses,
+    rare_columns,
+    with_fields,
+)
 from skebm.ising._model import BaseIsing
 
 # Violation at which pseudolikelihood hands over to ratio matching.
@@ -104,22 +112,21 @@ class LearnsFromConditionals(BaseIsing):
     def _learned(self, training, mask, dtype):
         """The fitted attributes, as a dict."""
         spins = training.rows.spins()
-        up, known = _masses(spins, training.weights)
-        rare = _rare(up, known)
-        allowed = _allowed(mask, rare)
+        up, known = masses(spins, training.weights)
+        rare = rare_columns(up, known)
+        allowed = allowed_coefficients(mask, rare)
         sample = SpinSample(spins, training.weights, allowed[:, :-1])
         problem = self._problem(sample, allowed)
         solution, found = self._minimised(problem)
         penalised = problem.at(found["alpha_"], self.l1_ratio)
         if self.refit:
             edges = symmetrised(solution.C, self.symmetrize) != 0
-            penalised = self._problem(sample, allowed & _with_fields(edges))
+            penalised = self._problem(sample, allowed & with_fields(edges))
             solution = minimise(
                 penalised, np.where(penalised.allowed, solution.C, 0.0), self.tol, self.max_iter
             )
         C = solution.C.copy()
-        # Half a count for each value keeps the field of a constant column finite.
-        C[rare, -1] = np.log((up[rare] + 0.5) / (known[rare] - up[rare] + 0.5)) / 2.0
+        C[rare, -1] = field_of_counts(up[rare], known[rare])
         J = symmetrised(C, self.symmetrize)
         return found | {
             "coupling_": J.astype(dtype),
@@ -179,14 +186,7 @@ class LearnsFromConditionals(BaseIsing):
     def _warn_of_result(self, fitted):
         name = type(self).__name__
         if fitted["rare_"].any():
-            columns = np.flatnonzero(fitted["rare_"])
-            names = getattr(self, "feature_names_in_", None)
-            shown = ", ".join(str(c) if names is None else repr(names[c]) for c in columns[:5])
-            warn(
-                f"{name}: columns that are constant, or so but for one row, have no couplings and "
-                f"a field from counts: {shown}{', ...' * (len(columns) > 5)} (see rare_).",
-                UserWarning,
-            )
+            warn(complaint_about(self, fitted["rare_"]), UserWarning)
         if self.alpha == "ebic" and fitted["n_edges_"] == 0 and len(fitted["field_"]) > 1:
             warn(
                 f"{name}: alpha='ebic' selected a graph without edges, alpha_ = "
@@ -207,32 +207,3 @@ class LearnsFromConditionals(BaseIsing):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _with_fields(edges):
-    """(p, p + 1) with a last column of true."""
-    return np.pad(edges, ((0, 0), (0, 1)), constant_values=True)
-
-
-def _allowed(mask, rare):
-    """Coefficients (p, p + 1) that may differ from zero."""
-    edges = ~np.eye(len(rare), dtype=bool) if mask is None else mask
-    allowed = _with_fields(edges & ~rare)
-    allowed[rare] = False
-    return allowed
-
-
-def _masses(spins, weights):
-    """Weight of the rows where each spin is up, and where it is known, (p,) each."""
-    up, known = np.zeros(spins.shape[1]), np.zeros(spins.shape[1])
-    for low in range(0, len(spins), 4096):
-        part, w = spins[low : low + 4096], weights[low : low + 4096, None]
-        up += (w * (part > 0)).sum(axis=0)
-        known += (w * (part != 0)).sum(axis=0)
-    return up, known
-
-
-def _rare(up, known):
-    """Columns that are constant, or so but for the weight of one row."""
-    fewer = np.minimum(up, known - up)
-    return (fewer <= 1e-12 * known) | ((fewer <= 1.0) & (known > 2.0))

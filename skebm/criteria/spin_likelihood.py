@@ -1,0 +1,224 @@
+"""The likelihood of an Ising model, whose gradient is data's moments less the model's.
+
+The moments of the model are summed over all states, or taken over chains that follow the model
+(persistent contrastive divergence, stochastic maximum likelihood). The data enter through means
+and products of spins alone, so rows are met once, whatever their number.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+from skebm._jit import single_threaded_blas
+from skebm._rng import derive_key
+from skebm._validation import duration
+from skebm.energies import Ising
+
+DIVERGED = 1e8
+
+# Predicted seconds of exact moments on one core beyond which learning does not start.
+LONGEST_STEP = 1.0
+
+_START, _SWEEPS = 21, 22  # purposes of random numbers
+
+
+def check_reach(owner, n_features):
+    """A ``ValueError`` if the sum over all states would take long."""
+    seconds = Ising(
+        np.zeros((n_features, n_features)), np.zeros(n_features)
+    ).exact_moments_seconds()
+    if seconds > LONGEST_STEP:
+        raise ValueError(
+            f"{owner}: n_gibbs_steps='exact' sums over 2^{n_features} states, about "
+            f"{duration(seconds)} per step on one core; the limit is {duration(LONGEST_STEP)}. "
+            "Take a number of Gibbs steps, or fewer columns."
+        )
+
+
+@dataclass(frozen=True)
+class SpinLikelihood:
+    """Mean negative log-likelihood with elastic-net penalties, up to what the data alone decide.
+
+    Parameters
+    ----------
+    means : ndarray of shape (p,)
+        Means of the data's spins.
+    products : ndarray of shape (p, p)
+        Means of their products.
+    allowed : ndarray of shape (p, p + 1)
+        Bool, couplings and, last, fields that may move.
+    l1, ridge : float
+        The penalty is l1 sum |J_ij| + ridge / 2 sum J_ij^2 over i != j, both orders counted.
+    penalize_field : bool
+        Whether fields are penalised too.
+    """
+
+    means: np.ndarray
+    products: np.ndarray
+    allowed: np.ndarray
+    l1: float
+    ridge: float
+    penalize_field: bool
+
+    def penalty(self, J, h):
+        """The penalties, a float."""
+        parts = [J, h] if self.penalize_field else [J]
+        return sum(self.l1 * np.abs(x).sum() + 0.5 * self.ridge * (x * x).sum() for x in parts)
+
+    def objective(self, J, h):
+        """Negative mean log-likelihood with penalties, log Z summed."""
+        fit = h @ self.means + 0.5 * (J * self.products).sum()
+        return float(Ising(J, h).exact_log_partition() - fit + self.penalty(J, h))
+
+    def exact(self, J, h, tol, max_iter):
+        """The minimum from a start, with model moments summed: (J, h, steps, residual)."""
+        search = _ExactSearch(self, J, h)
+        bounds = [(None, None)] * search.n_free + [(0.0, None)] * search.n_signed
+        options = {
+            "maxiter": max_iter,
+            "maxfun": 20 * max_iter,
+            "ftol": 0.0,
+            "gtol": tol,
+            "maxcor": 30,
+        }
+        found = minimize(
+            search, search.start(), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        )
+        J, h = search.at(found.x)
+        return J, h, int(found.nit), self.residual(J, h)
+
+    def residual(self, J, h):
+        """Largest violation of an optimality condition, by exact moments."""
+        energy = Ising(J, h)
+        model = energy.unflatten(energy.exact_moments().gradient)
+        slopes = np.column_stack([model["coupling"] - self.products, model["field"] - self.means])
+        C = np.column_stack([J, h])
+        weights = np.ones_like(C) * 2.0
+        weights[:, -1] = float(self.penalize_field)
+        slopes += weights * self.ridge * C
+        l1 = weights * self.l1
+        off = np.where(C != 0, np.abs(slopes + l1 * np.sign(C)), np.maximum(np.abs(slopes) - l1, 0))
+        return float((off * self.allowed).max(initial=0.0))
+
+    def persistent(self, J, h, rates, n_chains, n_gibbs_steps, entropy):
+        """Follow the gradient with persistent chains, one update for each of ``rates``.
+
+        Returns J, h, chains (n_chains, p), the root mean square of the gradients and whether all
+        went well; if not, the last finite parameters.
+        """
+        p = len(h)
+        energy = Ising(J.astype(np.float32), h.astype(np.float32))
+        base = energy.base(np.clip((1.0 + self.means) / 2.0, 1e-6, 1 - 1e-6))
+        chains = base.sample(n_chains, (*entropy, _START), np.float32)
+        key, center = derive_key(entropy, _SWEEPS), self._center()
+        variances = np.maximum(1.0 - self.means**2, 1e-3)
+        scale = variances[:, None] * variances
+        data = self.products - np.outer(center, self.means) - np.outer(self.means, center)
+        data += np.outer(center, center)
+        gaps = np.zeros(len(rates))
+        for step, rate in enumerate(rates):
+            energy.sweep(chains, 1.0, None, key, step=step * n_gibbs_steps, n_sweeps=n_gibbs_steps)
+            centred = chains - center.astype(np.float32)
+            with single_threaded_blas:
+                model = (centred.T @ centred).astype(np.float64) / n_chains
+            slope = np.where(self.allowed[:, :p], data - model, 0.0)
+            field_slope = (self.means - chains.mean(axis=0, dtype=np.float64)) * self.allowed[:, p]
+            gaps[step] = np.sqrt((slope**2).mean())
+            new_J = J + rate * (slope - 2.0 * self.ridge * J) / scale
+            cut = 2.0 * rate * self.l1 / scale
+            new_J = np.sign(new_J) * np.maximum(np.abs(new_J) - cut, 0.0)
+            new_h = h + rate * field_slope / variances - (new_J - J) @ center
+            if self.penalize_field:
+                new_h -= rate * self.ridge * h / variances
+                new_h = np.sign(new_h) * np.maximum(np.abs(new_h) - rate * self.l1 / variances, 0.0)
+            if not (np.abs(new_J).max() < DIVERGED and np.abs(new_h).max() < DIVERGED):
+                return J, h, chains, gaps[: step + 1], False
+            J, h = new_J, new_h
+            energy = Ising(J.astype(np.float32), h.astype(np.float32))
+        return J, h, chains, gaps, True
+
+    def _center(self):
+        """What is taken from the spins before they are multiplied: moves of J then keep means.
+
+        Where fields are penalised they have to move for themselves.
+        """
+        return (
+            np.zeros_like(self.means) if self.penalize_field else self.means * self.allowed[:, -1]
+        )
+
+
+class _ExactSearch:
+    """Coordinates in which the likelihood is nearly round: fields of centred spins, and couplings.
+
+    h = g - J center; both are scaled by standard deviations. With L1 a coupling is the difference
+    of two numbers that are not negative, as L-BFGS-B has them.
+    """
+
+    def __init__(self, likelihood, J, h):
+        self.likelihood, self._h = likelihood, h
+        p = len(h)
+        allowed = likelihood.allowed
+        self._fields = np.flatnonzero(allowed[:, p])
+        self._pairs = np.nonzero(np.triu(allowed[:, :p], 1))
+        self._center = likelihood._center()
+        spread = np.sqrt(np.maximum(1.0 - likelihood.means**2, 1e-6))
+        self._scale = np.concatenate(
+            [spread[self._fields], spread[self._pairs[0]] * spread[self._pairs[1]]]
+        )
+        self._split = likelihood.l1 > 0
+        n, m = len(self._fields), len(self._pairs[0])
+        signed_fields = self._split and likelihood.penalize_field
+        self._whole = 0 if signed_fields else n  # coordinates that are not split
+        self.n_free = self._whole if self._split else n + m
+        self.n_signed = 2 * (n + m - self._whole) if self._split else 0
+        self._initial = np.concatenate([(h + J @ self._center)[self._fields], J[self._pairs]])
+
+    def start(self):
+        z = self._initial * self._scale
+        if not self._split:
+            return z
+        rest = z[self._whole :]
+        return np.concatenate([z[: self._whole], np.maximum(rest, 0.0), np.maximum(-rest, 0.0)])
+
+    def _joined(self, z):
+        if not self._split:
+            return z
+        plus, minus = np.split(z[self._whole :], 2)
+        return np.concatenate([z[: self._whole], plus - minus])
+
+    def at(self, z):
+        """Couplings (p, p) and fields (p,)."""
+        x = self._joined(z) / self._scale
+        n, p = len(self._fields), len(self._h)
+        J, h = np.zeros((p, p)), self._h.copy()
+        J[self._pairs] = x[n:]
+        J += J.T
+        h[self._fields] = x[:n] - (J @ self._center)[self._fields]
+        return J, h
+
+    def __call__(self, z):
+        """Value and gradient at coordinates ``z``."""
+        like, n = self.likelihood, len(self._fields)
+        J, h = self.at(z)
+        energy = Ising(J, h)
+        moments = energy.exact_moments()
+        model = energy.unflatten(moments.gradient)
+        value = moments.log_partition - h @ like.means - 0.5 * (J * like.products).sum()
+        by_field = model["field"] - like.means
+        by_pair = model["coupling"] - like.products
+        if like.penalize_field:
+            by_field = by_field + like.ridge * h
+        by_pair = by_pair + 2.0 * like.ridge * J
+        by_pair -= np.outer(by_field, self._center) + np.outer(self._center, by_field)
+        x = np.concatenate([by_field[self._fields], by_pair[self._pairs]]) / self._scale
+        value += like.penalty(J, h)
+        if not self._split:
+            return value, x
+        counted = np.concatenate([np.full(n, float(like.penalize_field)), np.full(len(x) - n, 2.0)])
+        l1 = (like.l1 * counted / self._scale)[self._whole :]
+        rest = x[self._whole :]
+        # Where both parts of a coupling are positive the penalty is that of their sum.
+        both = np.minimum(*np.split(z[self._whole :], 2))
+        value += 2.0 * (l1 * both).sum()
+        return value, np.concatenate([x[: self._whole], l1 + rest, l1 - rest])
