@@ -46,7 +46,7 @@ class Tile(NamedTuple):
     """What one thread works in: L chains side by side.
 
     ``spins`` (p L,), ``random`` (64 L,) uniforms of the spins of one block, ``bits`` (64,), ``u``
-    (64 L,) uniforms before they are transposed, ``field`` (L,) of one spin, ``beta`` (L,) and
+    (64 L,) uniforms before they are transposed, ``field`` and ``outcome`` (L,) of one spin, ``beta`` (L,) and
     ``potential`` (L,) float64, the rate at which log f grows with beta.
     """
 
@@ -55,6 +55,7 @@ class Tile(NamedTuple):
     bits: np.ndarray
     u: np.ndarray
     field: np.ndarray
+    outcome: np.ndarray
     beta: np.ndarray
     potential: np.ndarray
 
@@ -79,7 +80,7 @@ def tile_for(n_spins, like):
     width = lanes(like)
     return Tile(
         aligned(n_spins * width, like), aligned(BLOCK * width, like), np.empty(BLOCK, np.uint32),
-        aligned(BLOCK * width, like), aligned(width, like), np.empty(width, like.dtype),
+        aligned(BLOCK * width, like), aligned(width, like), aligned(width, like), aligned(width, like),
         np.zeros(width),
     )  # fmt: skip
 
@@ -87,22 +88,21 @@ def tile_for(n_spins, like):
 @inline
 def load_spins(X, tile):
     """Row i of the tile <- column i of ``X`` (n, p), lanes beyond n <- 1."""
-    width = lanes(X)
+    spins, width = tile.spins, lanes(X)
     for i in range(X.shape[1]):
-        for r in range(width):
-            tile.spins[i * width + r] = 1
-    for r in range(X.shape[0]):
-        for i in range(X.shape[1]):
-            tile.spins[i * width + r] = X[r, i]
+        for r in range(X.shape[0], width):
+            spins[i * width + r] = 1
+        for r in range(X.shape[0]):
+            spins[i * width + r] = X[r, i]
 
 
 @inline
 def store_spins(tile, X):
     """Columns of ``X`` (n, p) <- the rows of the tile."""
-    width = lanes(X)
-    for r in range(X.shape[0]):
-        for i in range(X.shape[1]):
-            X[r, i] = tile.spins[i * width + r]
+    spins, width = tile.spins, lanes(X)
+    for i in range(X.shape[1]):
+        for r in range(X.shape[0]):
+            X[r, i] = spins[i * width + r]
 
 
 @inline
@@ -122,46 +122,55 @@ def set_beta(beta, tile):
 @inline
 def fill_uniforms(key, first_chain, step, block, tile):
     """random[k, r] <- the uniform of spin k of a block and chain r."""
-    width, side = lanes(tile.u), square_side(tile.u)
-    like = tile.u[0]
+    u, bits = tile.u, tile.bits
+    width, side, like = lanes(u), square_side(u), u[0]
     for r in range(width):
-        fill_bits(key, first_chain + r, step, _DRAW, block, tile.bits)
+        fill_bits(key, first_chain + r, step, _DRAW, block, bits)
+        row = u[r * BLOCK : (r + 1) * BLOCK]
         for k in range(BLOCK):
-            tile.u[r * BLOCK + k] = uniform(tile.bits[k], like)
+            row[k] = uniform(bits[k], like)
     for r in range(0, width, side):
         for k in range(0, BLOCK, side):
-            transpose_square(tile.u, r * BLOCK + k, BLOCK, tile.random, k * width + r, width)
+            transpose_square(u, r * BLOCK + k, BLOCK, tile.random, k * width + r, width)
 
 
 @inline
 def fill_field(model, i, tile):
     """field_r <- h_i + sum_j J_ij s_rj, the local field of spin i."""
-    for r in range(lanes(tile.field)):
-        tile.field[r] = model.h[i]
+    field, h = tile.field, model.h[i]
+    for r in range(lanes(field)):
+        field[r] = h
     combine_blocks(
-        tile.field, 0, model.J, model.neighbours, model.indptr[i], model.indptr[i + 1], tile.spins
+        field, 0, model.J, model.neighbours, model.indptr[i], model.indptr[i + 1], tile.spins
     )
 
 
 @inline
-def draw_spin(model, base, i, random, tile):
+def draw_spin(model, base, i, random, follow, tile):
     """Draw spin i of all chains; random (L,) uniforms.
 
-    u < sigmoid(x) is asked as u (1 + e^-x) < 1. The potential follows every flip.
+    u < sigmoid(x) is asked as u (1 + e^-x) < 1. The potential may ``follow`` the flips.
     """
     width, one = lanes(tile.field), tile.field.dtype.type(1)
-    two = tile.field.dtype.type(2)
+    minus_two = tile.field.dtype.type(-2)
     fill_field(model, i, tile)
+    spins, field, outcome = tile.spins[i * width : (i + 1) * width], tile.field, tile.outcome
+    beta, potential, a = tile.beta, tile.potential, base[i]
     for r in range(width):
-        hot, old = tile.beta[r], tile.spins[i * width + r]
-        x = two * (hot * tile.field[r] + (one - hot) * base[i])
-        new = one if random[r] * (one + exp(-x)) < one else -one
-        tile.spins[i * width + r] = new
-        tile.potential[r] += np.float64(new - old) * np.float64(tile.field[r] - base[i])
+        outcome[r] = minus_two * (a + beta[r] * (field[r] - a))
+    for r in range(width):
+        odds = random[r] * (one + exp(outcome[r]))
+        outcome[r] = one if odds < one else -one
+    if follow:
+        for r in range(width):
+            change = np.float64(outcome[r] - spins[r])
+            potential[r] += change * np.float64(field[r] - a)
+    for r in range(width):
+        spins[r] = outcome[r]
 
 
 @inline
-def scan(model, base, key, first_chain, step, backwards, tile):
+def scan(model, base, key, first_chain, step, backwards, follow, tile):
     """One sweep: spins 0, 1, ..., p - 1 in turn, or from the last to the first."""
     n, width = model.h.shape[0], lanes(tile.field)
     n_blocks = (n + BLOCK - 1) // BLOCK
@@ -173,21 +182,21 @@ def scan(model, base, key, first_chain, step, backwards, tile):
         for k in range(last - first):
             i = last - 1 - k if backwards else first + k
             low = (i - first) * width
-            draw_spin(model, base, i, tile.random[low : low + width], tile)
+            draw_spin(model, base, i, tile.random[low : low + width], follow, tile)
 
 
 @inline
 def renew_potential(model, base, tile):
     """potential_r <- 1/2 s'Js + (h - a).s of every chain."""
-    width = lanes(tile.field)
+    field, potential, width = tile.field, tile.potential, lanes(tile.field)
     for r in range(width):
-        tile.potential[r] = 0.0
+        potential[r] = 0.0
     for i in range(model.h.shape[0]):
         fill_field(model, i, tile)
         shift = np.float64(model.h[i]) - 2.0 * np.float64(base[i])
+        spins = tile.spins[i * width : (i + 1) * width]
         for r in range(width):
-            spin = np.float64(tile.spins[i * width + r])
-            tile.potential[r] += 0.5 * spin * (np.float64(tile.field[r]) + shift)
+            potential[r] += 0.5 * np.float64(spins[r]) * (np.float64(field[r]) + shift)
 
 
 @kernel(writes=("X",))
@@ -201,7 +210,7 @@ def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, 
         load_spins(X[low:high], tile)
         set_betas(beta[low:high], tile)
         for s in range(step, step + n_sweeps):
-            scan(model, base, key, first_chain + low, s, backwards, tile)
+            scan(model, base, key, first_chain + low, s, backwards, False, tile)
         store_spins(tile, X[low:high])
 
 
@@ -223,7 +232,7 @@ def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total
                 if i % BLOCK == 0:
                     fill_uniforms(key, first_chain + low, s, i // BLOCK, tile)
                 place = i % BLOCK * width
-                draw_spin(model, no_base, i, tile.random[place : place + width], tile)
+                draw_spin(model, no_base, i, tile.random[place : place + width], False, tile)
                 for r in range(low, high):
                     total[r, i] += math.tanh(tile.field[r - low])
                     if not math.isnan(known[r, i]):
@@ -251,5 +260,5 @@ def anneal_spins(model, base, betas, key, first_chain, step, backwards, segment,
             for r in range(low, high):
                 log_weights[r] += rise * tile.potential[r - low]
             set_beta(betas[k], tile)
-            scan(model, base, key, first_chain + low, step + k, backwards, tile)
+            scan(model, base, key, first_chain + low, step + k, backwards, True, tile)
         store_spins(tile, X[low:high])
