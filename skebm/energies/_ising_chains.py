@@ -7,9 +7,9 @@ numbers are addressed by (key, chain, step, spin): no chain knows which others l
 
 Given all other spins the log-odds of spin i at inverse temperature beta are
 
-    2 [beta (sum_j J_ij s_j + h_i) + (1 - beta) a_i],
+    2 [beta f_i + (1 - beta) g_i],  f_i = sum_j J_ij s_j + h_i,
 
-where a are the fields of the base.
+where g are the local fields of the *base*: another model, in most cases one without couplings.
 """
 
 import math
@@ -46,8 +46,9 @@ class Tile(NamedTuple):
     """What one thread works in: L chains side by side.
 
     ``spins`` (p L,), ``random`` (64 L,) uniforms of the spins of one block, ``bits`` (64,), ``u``
-    (64 L,) uniforms before they are transposed, ``field`` and ``outcome`` (L,) of one spin, ``beta`` (L,) and
-    ``potential`` (L,) float64, the rate at which log f grows with beta.
+    (64 L,) uniforms before they are transposed; of one spin ``field``, ``other`` (that of the
+    base) and ``outcome`` (L,); ``beta`` (L,) and ``potential`` (L,) float64, the rate at which
+    log f grows with beta.
     """
 
     spins: np.ndarray
@@ -55,6 +56,7 @@ class Tile(NamedTuple):
     bits: np.ndarray
     u: np.ndarray
     field: np.ndarray
+    other: np.ndarray
     outcome: np.ndarray
     beta: np.ndarray
     potential: np.ndarray
@@ -67,21 +69,31 @@ def spins_of(coupling, field):
     return Spins(indptr.astype(np.int64), columns.astype(np.int32), coupling[rows, columns], field)
 
 
-def sweep_flops(n_chains, model):
-    """Work of a sweep of some chains, in the time of so many flops of a dense product."""
+def independent(field):
+    """:class:`Spins` without couplings, in these fields (p,)."""
+    n = len(field)
+    return Spins(np.zeros(n + 1, np.int64), np.empty(0, np.int32), np.empty(0, field.dtype), field)
+
+
+def sweep_flops(n_chains, model, n_other=0):
+    """Work of a sweep of some chains, in the time of so many flops of a dense product.
+
+    ``n_other`` is the number of entries in the couplings of the base.
+    """
     width = lanes(model.h)
     whole = width * -(-n_chains // width)
-    return whole * (2.0 * len(model.J) + _DRAW_FLOPS * len(model.h))
+    return whole * (2.0 * (len(model.J) + n_other) + _DRAW_FLOPS * len(model.h))
 
 
 @inline
 def tile_for(n_spins, like):
     """A tile in the dtype of ``like``."""
     width = lanes(like)
+    lane, block = aligned(4 * width, like), aligned(2 * BLOCK * width, like)
     return Tile(
-        aligned(n_spins * width, like), aligned(BLOCK * width, like), np.empty(BLOCK, np.uint32),
-        aligned(BLOCK * width, like), aligned(width, like), aligned(width, like), aligned(width, like),
-        np.zeros(width),
+        aligned(n_spins * width, like), block[: BLOCK * width], np.empty(BLOCK, np.uint32),
+        block[BLOCK * width :], lane[:width], lane[width : 2 * width],
+        lane[2 * width : 3 * width], lane[3 * width :], np.zeros(width),
     )  # fmt: skip
 
 
@@ -135,14 +147,12 @@ def fill_uniforms(key, first_chain, step, block, tile):
 
 
 @inline
-def fill_field(model, i, tile):
-    """field_r <- h_i + sum_j J_ij s_rj, the local field of spin i."""
-    field, h = tile.field, model.h[i]
+def fill_field(model, i, spins, field):
+    """field_r <- h_i + sum_j J_ij s_rj, the local field of spin i; field (L,)."""
+    h = model.h[i]
     for r in range(lanes(field)):
         field[r] = h
-    combine_blocks(
-        field, 0, model.J, model.neighbours, model.indptr[i], model.indptr[i + 1], tile.spins
-    )
+    combine_blocks(field, 0, model.J, model.neighbours, model.indptr[i], model.indptr[i + 1], spins)
 
 
 @inline
@@ -153,18 +163,20 @@ def draw_spin(model, base, i, random, follow, tile):
     """
     width, one = lanes(tile.field), tile.field.dtype.type(1)
     minus_two = tile.field.dtype.type(-2)
-    fill_field(model, i, tile)
-    spins, field, outcome = tile.spins[i * width : (i + 1) * width], tile.field, tile.outcome
-    beta, potential, a = tile.beta, tile.potential, base[i]
+    # Names of their own: what is looked up within a loop keeps it from becoming vectors.
+    spins, field, other = tile.spins[i * width : (i + 1) * width], tile.field, tile.other
+    beta, potential, outcome = tile.beta, tile.potential, tile.outcome
+    fill_field(model, i, tile.spins, field)
+    fill_field(base, i, tile.spins, other)
     for r in range(width):
-        outcome[r] = minus_two * (a + beta[r] * (field[r] - a))
+        outcome[r] = minus_two * (other[r] + beta[r] * (field[r] - other[r]))
     for r in range(width):
         odds = random[r] * (one + exp(outcome[r]))
         outcome[r] = one if odds < one else -one
     if follow:
         for r in range(width):
             change = np.float64(outcome[r] - spins[r])
-            potential[r] += change * np.float64(field[r] - a)
+            potential[r] += change * np.float64(field[r] - other[r])
     for r in range(width):
         spins[r] = outcome[r]
 
@@ -187,21 +199,27 @@ def scan(model, base, key, first_chain, step, backwards, follow, tile):
 
 @inline
 def renew_potential(model, base, tile):
-    """potential_r <- 1/2 s'Js + (h - a).s of every chain."""
-    field, potential, width = tile.field, tile.potential, lanes(tile.field)
+    """potential_r <- log of the model's weight less that of the base's, of every chain.
+
+    1/2 s'Js + h.s is half the sum over i of s_i (f_i + h_i).
+    """
+    field, other, potential = tile.field, tile.other, tile.potential
+    width = lanes(field)
     for r in range(width):
         potential[r] = 0.0
     for i in range(model.h.shape[0]):
-        fill_field(model, i, tile)
-        shift = np.float64(model.h[i]) - 2.0 * np.float64(base[i])
+        fill_field(model, i, tile.spins, field)
+        fill_field(base, i, tile.spins, other)
+        shift = np.float64(model.h[i]) - np.float64(base.h[i])
         spins = tile.spins[i * width : (i + 1) * width]
         for r in range(width):
-            potential[r] += 0.5 * np.float64(spins[r]) * (np.float64(field[r]) + shift)
+            rate = np.float64(field[r]) - np.float64(other[r]) + shift
+            potential[r] += 0.5 * np.float64(spins[r]) * rate
 
 
 @kernel(writes=("X",))
 def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, X):
-    """Sweeps of all chains ``X`` (n, p), each at its own ``beta`` (n,); ``base`` (p,) fields."""
+    """Sweeps of all chains ``X`` (n, p), each at its own ``beta`` (n,)."""
     n, width = X.shape[0], lanes(X)
     for q in prange((n + width - 1) // width):
         low = np.int64(q) * width
@@ -215,7 +233,7 @@ def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, 
 
 
 @kernel(writes=("X", "total"))
-def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total):
+def gibbs_clamped_spins(model, base, known, key, first_chain, step, n_sweeps, X, total):
     """Sweeps at beta = 1 that keep ``known`` (n, p) where it is not NaN.
 
     ``total`` (n, p) is added E[s_i | the others] = tanh(field) of every sweep.
@@ -224,7 +242,7 @@ def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total
     for q in prange((n + width - 1) // width):
         low = np.int64(q) * width
         high = min(n, low + width)
-        tile, no_base = tile_for(p, X), np.zeros(p, X.dtype)
+        tile = tile_for(p, X)
         load_spins(X[low:high], tile)
         set_beta(1.0, tile)
         for s in range(step, step + n_sweeps):
@@ -232,7 +250,7 @@ def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total
                 if i % BLOCK == 0:
                     fill_uniforms(key, first_chain + low, s, i // BLOCK, tile)
                 place = i % BLOCK * width
-                draw_spin(model, no_base, i, tile.random[place : place + width], False, tile)
+                draw_spin(model, base, i, tile.random[place : place + width], False, tile)
                 for r in range(low, high):
                     total[r, i] += math.tanh(tile.field[r - low])
                     if not math.isnan(known[r, i]):
@@ -244,8 +262,8 @@ def gibbs_clamped_spins(model, known, key, first_chain, step, n_sweeps, X, total
 def anneal_spins(model, base, betas, key, first_chain, step, backwards, segment, X, log_weights):
     """Annealing: weigh, then move, for betas[1:]; ``X`` (n, p), ``log_weights`` (n,) float64.
 
-    The weight grows by the rise of beta times the potential 1/2 s'Js + (h - a).s, which follows
-    the flips and is summed anew after every ``segment`` temperatures.
+    The weight grows by the rise of beta times the potential, the log of the model's weight less
+    that of the base's; it follows the flips, and is summed anew every ``segment`` temperatures.
     """
     n, width = X.shape[0], lanes(X)
     for q in prange((n + width - 1) // width):

@@ -1,141 +1,204 @@
-"""Exact sums over all states of an Ising model: log Z, moments, and independent draws.
+"""Exact log Z of an Ising model: a sum over all states, at one multiplication for each.
 
-The first ``LOW_SPINS`` spins are the *low* ones, whose 2^k states are tabulated; the states of
-the others, the *high* ones, are numbered. With low part l and high part r of a state,
+The states of the first spins, the *low* ones, are tabulated; those of the others, the *high* ones,
+are numbered. A high state r acts on the low spins by fields f = h + r J_HL alone, so the sum over
+low states is one of products: with the low spins in two halves A and B
 
-    log p~(l, r) = e(l) + e(r) + l'J_LH r,
+    sum_l e^{l'J_LL l / 2 + f.l} = e^{sum_i |f_i|} u_A' T u_B,  T_ab = e^{(a, b)'J_LL (a, b) / 2},
 
-so a block of high states is a product of matrices, an outer sum and 2^k exponentials for each.
+where u_A (2^a,) holds the products of e^{-2 |f_i|} over the spins that point against their field.
+Many high states side by side make this a product of matrices, U_A T, of 2^k multiplications for
+2^k states.
 """
 
+import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
+from scipy.special import logsumexp
 
-from skebm._jit import single_threaded_blas
-from skebm._rng import host_generator
-from skebm.energies._rbm_moments import choose
+from skebm._distribute import is_distributed, over_workers
+from skebm._jit import inline, kernel
+from skebm._numerics import exp
+from skebm.energies import _ising_moments
 
-LOW_SPINS = 10
+LOW_SPINS = 14
 
-# High states that are summed together.
-_BLOCK = 64
+# High states of one chunk.
+ROWS = 64
 
-# Nanoseconds per state on one core, for predictions only.
-MOMENT_NANOSECONDS = 8.0
+# Spread of log-weights below which products of exponentials neither overflow nor vanish.
+MOST_SPREAD = 600.0
 
-# Spins that exact draws are made with.
-MOST_SAMPLED_SPINS = 24
+# Nanoseconds per state, per high state and per entry of the table on one core, for predictions.
+STATE_NANOSECONDS, ROW_NANOSECONDS, TABLE_NANOSECONDS = 0.11, 500.0, 200.0
+
+SECONDS_PER_CALL = 0.05
+
+# Predicted seconds on one core from which two threads, and from which other processes are asked
+# to help; what one task then takes, unless there would be too many of them.
+PARALLEL_SECONDS, WORTH_SENDING, _SECONDS_PER_TASK, _MOST_TASKS = 1e-3, 1.0, 0.2, 1024
 
 
 class Split(NamedTuple):
     """A model in float64, cut into low and high spins.
 
-    ``low`` (2^k, k) states and their ``energies`` (2^k,), log p~ of the low spins alone;
-    ``fields`` (m, k) couplings of high to low spins; ``J`` (m, m) and ``h`` (m,) of the high ones.
+    ``table`` (2^a, 2^b) is T in units of e^``peak``; ``h_low`` (k,), ``between`` (m, k) couplings
+    of high to low spins, ``J`` (m, m) and ``h`` (m,) of the high ones, of which ``n_states`` are
+    summed over: half of them where nothing tells a state from its mirror image.
     """
 
-    low: np.ndarray
-    energies: np.ndarray
-    fields: np.ndarray
+    table: np.ndarray
+    peak: float
+    h_low: np.ndarray
+    between: np.ndarray
     J: np.ndarray
     h: np.ndarray
+    n_states: int
 
 
-def spins_of(numbers, n):
-    """(len(numbers), n) spins, -1 and 1; bit i of a number is set where spin i is 1."""
-    bits = (np.asarray(numbers, dtype=np.int64)[:, None] >> np.arange(n)) & 1
-    return 2.0 * bits - 1.0
+def predicted_seconds(J, h):
+    """Rough time of :func:`log_partition` on one core."""
+    if not is_mild(J, h):
+        return _ising_moments.predicted_seconds(len(h))
+    k = _n_low(len(h))
+    return TABLE_NANOSECONDS * 2.0**k * 1e-9 + _seconds(2.0 ** min(len(h) - k, 1000), k)
+
+
+def _seconds(n_states, k):
+    return n_states * (ROW_NANOSECONDS + STATE_NANOSECONDS * 2.0**k) * 1e-9
+
+
+def _n_low(n):
+    return min(LOW_SPINS, n - 1)
+
+
+def is_mild(J, h):
+    """Whether log-weights of low states, given any high one, spread so little that e^x is safe."""
+    k = _n_low(len(h))
+    J, h = np.abs(np.asarray(J, dtype=np.float64)), np.abs(np.asarray(h, dtype=np.float64))
+    return bool(J[:k, :k].sum() + 2.0 * (h[:k].sum() + J[k:, :k].sum()) < MOST_SPREAD)
+
+
+def log_partition(J, h):
+    """log Z in nats of couplings (p, p) and fields (p,), accurate to rounding.
+
+    It is interruptible, and the same bits wherever it is made.
+    """
+    if not is_mild(J, h):
+        return _ising_moments.log_partition(J, h)
+    model = split(J, h)
+    n_chunks, seconds = -(-model.n_states // ROWS), _seconds(model.n_states, len(model.h_low))
+    if seconds > WORTH_SENDING and is_distributed():
+        n_tasks = min(n_chunks, _MOST_TASKS, math.ceil(seconds / _SECONDS_PER_TASK))
+        edges = [task * n_chunks // n_tasks for task in range(n_tasks + 1)]
+        tasks = [(model, *ends) for ends in itertools.pairwise(edges)]
+        partial = np.concatenate(over_workers(_on_one_core, tasks))
+    else:
+        partial = log_sums(model, 0, n_chunks)
+    mirrored = (len(model.h) - math.log2(model.n_states)) * math.log(2.0)
+    return float(logsumexp(partial)) + mirrored
 
 
 def split(J, h):
-    """The :class:`Split` of couplings (p, p) and fields (p,)."""
+    """The :class:`Split` of a model."""
     J, h = np.asarray(J, dtype=np.float64), np.asarray(h, dtype=np.float64)
-    k = min(LOW_SPINS, len(h))
-    low = spins_of(np.arange(2**k), k)
-    energies = log_weights(low, J[:k, :k], h[:k])
-    return Split(low, energies, J[k:, :k].copy(), J[k:, k:].copy(), h[k:].copy())
+    k = _n_low(len(h))
+    low = _ising_moments.spins_of(np.arange(2**k), k)
+    energies = _ising_moments.log_weights(low, J[:k, :k], np.zeros(k))
+    # Numbers of states run over the first spin fastest, so rows of the table are those of half B.
+    table = np.exp(energies - energies.max()).reshape(2 ** (k - k // 2), 2 ** (k // 2))
+    n_states = 2 ** (len(h) - k) if h.any() else 2 ** (len(h) - k - 1)
+    return Split(
+        np.ascontiguousarray(table.T), float(energies.max()), h[:k].copy(), J[k:, :k].copy(),
+        J[k:, k:].copy(), h[k:].copy(), n_states,
+    )  # fmt: skip
 
 
-def log_weights(S, J, h):
-    """1/2 s'Js + h.s of each row."""
-    with single_threaded_blas:
-        return S @ h + 0.5 * np.einsum("ij,ij->i", S @ J, S)
+def log_sums(model, first, last, *, parallel=True):
+    """Log-sums over each of the chunks ``first`` ... ``last - 1`` of high states, in nats."""
+    partial = np.empty(last - first)
+    each = _seconds(min(ROWS, model.n_states), len(model.h_low))
+    per_call = max(1, int(SECONDS_PER_CALL / each))
+    large = each * len(partial) > PARALLEL_SECONDS
+    for start in range(first, last, per_call):
+        stop = min(last, start + per_call)
+        sum_spins(
+            *model[:-1], start, model.n_states, partial[start - first : stop - first],
+            parallel=parallel and large,
+        )  # fmt: skip
+    return partial
 
 
-def block_log_weights(model, high):
-    """log p~ of all low states beside each of some high ones (R, m), (R, 2^k)."""
-    with single_threaded_blas:
-        out = (high @ model.fields) @ model.low.T
-    out += model.energies
-    out += log_weights(high, model.J, model.h)[:, None]
-    return out
+def _on_one_core(model, first, last):
+    return log_sums(model, first, last, parallel=False)
 
 
-def blocks(model):
-    """The high states (R, m), so many at a time."""
-    n = 2 ** len(model.h)
-    for start in range(0, n, _BLOCK):
-        yield spins_of(np.arange(start, min(n, start + _BLOCK)), len(model.h))
+@kernel(writes=("out",))
+def sum_spins(table, peak, h_low, between, J, h, first, n_states, out):
+    """out[q] <- log-sum over the ``ROWS`` high states of chunk ``first + q``, and all low ones.
+
+    The arrays are those of :class:`Split`.
+    """
+    for q in prange(out.shape[0]):
+        start = np.int64(first + q) * ROWS
+        n = min(ROWS, n_states - start)
+        offsets, fields = np.empty(n), np.empty((n, h_low.shape[0]))
+        for r in range(n):
+            offsets[r] = enter_state(start + r, h_low, between, J, h, fields[r])
+        half = h_low.shape[0] // 2
+        left, right = np.empty((n, table.shape[0])), np.empty((n, table.shape[1]))
+        weigh_half(fields[:, :half], left)
+        weigh_half(fields[:, half:], right)
+        products = np.dot(left, table)
+        for r in range(n):
+            total = 0.0
+            for b in range(table.shape[1]):
+                total += products[r, b] * right[r, b]
+            offsets[r] += peak + math.log(total)
+        out[q] = log_sum(offsets)
 
 
-def log_sums(model):
-    """log of the sum over all low states beside each high one, (2^m,)."""
-    return np.concatenate([_row_log_sums(block_log_weights(model, high)) for high in blocks(model)])
+@inline
+def enter_state(number, h_low, between, J, h, field):
+    """field (k,) <- that of a high state on the low spins; returns h.r + r'Jr / 2 + sum |field|."""
+    energy = 0.0
+    for i in range(field.shape[0]):
+        field[i] = h_low[i]
+    for j in range(h.shape[0]):
+        spin = 1.0 if (number >> j) & 1 else -1.0
+        local = h[j]
+        for i in range(j):
+            local += J[j, i] if (number >> i) & 1 else -J[j, i]
+        energy += spin * local
+        for i in range(field.shape[0]):
+            field[i] += spin * between[j, i]
+    for i in range(field.shape[0]):
+        energy += abs(field[i])
+    return energy
 
 
-def _row_log_sums(values):
-    peaks = values.max(axis=1, keepdims=True)
-    with np.errstate(under="ignore"):
-        return peaks[:, 0] + np.log(np.exp(values - peaks).sum(axis=1))
+@inline
+def weigh_half(fields, out):
+    """out[r, s] <- product of e^{-2 |f_ri|} over the spins i of state s that are against f_ri."""
+    for r in range(out.shape[0]):
+        row = out[r]
+        row[0] = 1.0
+        for i in range(fields.shape[1]):
+            size, f = 1 << i, fields[r, i]
+            against = exp(-2.0 * abs(f))
+            down, up = (against, 1.0) if f > 0.0 else (1.0, against)
+            for s in range(size):
+                row[size + s] = up * row[s]
+                row[s] *= down
 
 
-def predicted_moment_seconds(n):
-    """Rough time of :func:`moments` of ``n`` spins on one core."""
-    return 2.0 ** min(n, 1000) * MOMENT_NANOSECONDS * 1e-9
-
-
-def moments(J, h):
-    """log Z in nats, E[s] (p,) and E[s s'] (p, p) with ones on the diagonal, in float64."""
-    model = split(J, h)
-    k = model.low.shape[1]
-    pairs = np.triu_indices(k, 1)
-    products = model.low[:, pairs[0]] * model.low[:, pairs[1]]
-    table = np.column_stack([np.ones(len(model.low)), model.low, products])
-    size = 1 + k + len(model.h)
-    total, within, largest = np.zeros((size, size)), np.zeros(products.shape[1]), -np.inf
-    for high in blocks(model):
-        values = block_log_weights(model, high)
-        top = max(largest, values.max())
-        with single_threaded_blas, np.errstate(under="ignore"):
-            scale = np.exp(largest - top)
-            sums = np.exp(values - top) @ table
-            rows = np.column_stack([sums[:, : 1 + k], sums[:, :1] * high])
-            both = np.column_stack([np.ones(len(high)), high]).T @ rows
-            # (1, high) x (mass, low, high): the products of low spins come from the table.
-            total *= scale
-            total[0] += both[0]
-            total[1 + k :] += both[1:]
-            within = scale * within + sums[:, 1 + k :].sum(axis=0)
-        largest = top
-    mass = total[0, 0]
-    second = np.eye(size - 1)
-    second[k:] = total[1 + k :, 1:] / mass
-    second[:k, k:] = second[k:, :k].T
-    second[pairs] = within / mass
-    second[pairs[::-1]] = within / mass
-    return float(largest + np.log(mass)), total[0, 1:] / mass, second
-
-
-def sample(J, h, n_samples, entropy):
-    """Independent draws (n_samples, p): first the high spins, then the low ones given them."""
-    model, uniforms = split(J, h), host_generator(entropy).random((2, n_samples))
-    sums = log_sums(model)
-    numbers = choose(sums[None], uniforms[0], np.zeros(n_samples, int))
-    distinct, which = np.unique(numbers, return_inverse=True)
-    low = np.empty(n_samples, np.int64)
-    for start in range(0, len(distinct), _BLOCK):
-        rows = np.flatnonzero((which >= start) & (which < start + _BLOCK))
-        high = spins_of(distinct[start : start + _BLOCK], len(model.h))
-        low[rows] = choose(block_log_weights(model, high), uniforms[1, rows], which[rows] - start)
-    return np.hstack([model.low[low], spins_of(numbers, len(model.h))])
+@inline
+def log_sum(values):
+    """log of the sum of e^x, in the order of the values."""
+    largest, total = values.max(), 0.0
+    for r in range(values.shape[0]):
+        total += math.exp(values[r] - largest)
+    return largest + math.log(total)

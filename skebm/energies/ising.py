@@ -3,12 +3,12 @@
 import functools
 
 import numpy as np
-from scipy.special import expit, logit, logsumexp
+from scipy.special import expit, logit
 
 from skebm._bits import Packed, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm._rng import host_generator
-from skebm.energies import _ising_chains, _ising_exact, _ising_rows
+from skebm.energies import _ising_chains, _ising_exact, _ising_moments, _ising_rows
 from skebm.energies._base import LONGEST, Energy, ExactMoments
 from skebm.energies._ising_chains import sweep_flops
 
@@ -149,8 +149,7 @@ class Ising(Energy):
 
     def _sweep(self, X, beta, base, key, step, n_sweeps, first_chain, backwards):
         beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
-        states, base = self._states(X), self._base_field(base)
-        states = states.copy() if states is X else states
+        states, base = np.array(X, self.dtype, order="C"), self._base_spins(base)
         for part, done, count in self._calls(n_sweeps, len(X)):
             _ising_chains.gibbs_spins(
                 self._spins, base, beta[part], key, first_chain + part.start, step + done, count,
@@ -160,29 +159,49 @@ class Ising(Energy):
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of E[s_i | others]."""
-        states, known = self._states(X).copy(), self._states(known)
+        states, known = np.array(X, self.dtype, order="C"), self._states(known)
         total = np.zeros(X.shape)
         for part, done, count in self._calls(n_sweeps, len(X)):
             _ising_chains.gibbs_clamped_spins(
-                self._spins, known[part], key, first_chain + part.start, step + done, count,
-                states[part], total[part], parallel=self._is_large(len(X), count),
+                self._spins, self._base_spins(None), known[part], key, first_chain + part.start,
+                step + done, count, states[part], total[part],
+                parallel=self._is_large(len(X), count),
             )  # fmt: skip
         X[:] = states
         return total / max(n_sweeps, 1)
 
     def anneal(self, X, log_weights, betas, base, key, *, step=0, first_chain=0):
         """Weigh and move chains along ``betas``, in place; adds to ``log_weights``."""
+        where = {"step": step, "first_chain": first_chain}
+        self._anneal(X, log_weights, betas, self._base_spins(base), key, **where)
+        log_weights += (betas[-1] - betas[0]) * base.log_normalizer()
+
+    def _anneal(self, X, log_weights, betas, base, key, *, step, first_chain):
+        """The same from any :class:`Spins`, whose log Z is not taken for known."""
         betas, weights = np.asarray(betas, dtype=np.float64), log_weights.copy()
-        states, field = self._states(X).copy(), self._base_field(base)
-        backwards = bool(betas[0] > betas[-1])
-        for part, done, count in self._calls(len(betas) - 1, len(X), _SEGMENT):
+        states, n_other = np.array(X, self.dtype, order="C"), len(base.J)
+        for part, done, count in self._calls(len(betas) - 1, len(X), _SEGMENT, n_other):
             _ising_chains.anneal_spins(
-                self._spins, field, betas[done : done + count + 1], key,
-                first_chain + part.start, step + done, backwards, _SEGMENT, states[part],
-                weights[part], parallel=self._is_large(len(X), count),
+                self._spins, base, betas[done : done + count + 1], key,
+                first_chain + part.start, step + done, bool(betas[0] > betas[-1]), _SEGMENT,
+                states[part], weights[part], parallel=self._is_large(len(X), count),
             )  # fmt: skip
         X[:] = states
-        log_weights[:] = weights + (betas[-1] - betas[0]) * base.log_normalizer()
+        log_weights[:] = weights
+
+    def paths_to(self, other):
+        """Straight between the parameters."""
+        if not isinstance(other, Ising) or other.n_features != self.n_features:
+            return []
+        dtype = np.result_type(self.dtype, other.dtype)
+        first, last = (
+            Ising(*(array.astype(dtype) for array in model.parameters)) for model in (self, other)
+        )
+        return [first.straight_path_to(last)]
+
+    def straight_path_to(self, other):
+        """The path straight between the parameters, in the same precision."""
+        return PathBetween(self, other)
 
     @functools.cached_property
     def _spins(self):
@@ -192,7 +211,7 @@ class Ising(Energy):
 
     def exact_seconds(self):
         """Predicted time of :meth:`exact_log_partition` on one core."""
-        return _ising_exact.predicted_moment_seconds(self.n_features)
+        return _ising_exact.predicted_seconds(*self.parameters)
 
     def n_exact_bits(self):
         """Spins, whose states are summed over."""
@@ -202,28 +221,28 @@ class Ising(Energy):
         """log Z in nats by enumeration of all states, None if that takes hours."""
         if self.exact_seconds() > LONGEST:
             return None
-        return float(logsumexp(_ising_exact.log_sums(_ising_exact.split(*self.parameters))))
+        return _ising_exact.log_partition(*self.parameters)
 
     def exact_moments_seconds(self):
         """Predicted time of :meth:`exact_moments` on one core."""
-        return _ising_exact.predicted_moment_seconds(self.n_features)
+        return _ising_moments.predicted_seconds(self.n_features)
 
     def exact_moments(self):
         """log Z, E[s_i] and E[s_i s_j] by enumeration of all states; None beyond hours."""
         if self.exact_moments_seconds() > LONGEST:
             return None
-        log_partition, spins, products = _ising_exact.moments(*self.parameters)
+        log_partition, spins, products = _ising_moments.moments(*self.parameters)
         pairs = np.triu_indices(self.n_features, 1)
         return ExactMoments(log_partition, np.concatenate([spins, products[pairs]]))
 
     def exact_sample(self, n_samples, entropy):
         """Independent draws, (n_samples, n_features), by enumeration of all states."""
-        if self.n_features > _ising_exact.MOST_SAMPLED_SPINS:
+        if self.n_features > _ising_moments.MOST_SAMPLED_SPINS:
             raise ValueError(
-                f"exact draws need a model of at most {_ising_exact.MOST_SAMPLED_SPINS} spins, "
+                f"exact draws need a model of at most {_ising_moments.MOST_SAMPLED_SPINS} spins, "
                 f"this one has {self.n_features}."
             )
-        return _ising_exact.sample(*self.parameters, n_samples, entropy).astype(self.dtype)
+        return _ising_moments.sample(*self.parameters, n_samples, entropy).astype(self.dtype)
 
     # -- shared by the above -------------------------------------------------------------------
 
@@ -232,10 +251,9 @@ class Ising(Energy):
             return 2 * unpack(X, self.n_features, self.dtype) - 1
         return np.ascontiguousarray(X, dtype=self.dtype)
 
-    def _base_field(self, base):
-        if base is None:
-            return np.zeros(self.n_features, self.dtype)
-        return base.field.astype(self.dtype)
+    def _base_spins(self, base):
+        field = np.zeros(self.n_features) if base is None else base.field
+        return _ising_chains.independent(field.astype(self.dtype))
 
     def rows_per_call(self):
         """Rows of one kernel call that is short enough for Ctrl-C, a multiple of a chunk."""
@@ -245,16 +263,38 @@ class Ising(Energy):
     def _is_large(self, n_chains, n_sweeps):
         return n_sweeps * sweep_flops(n_chains, self._spins) > PARALLEL_FLOPS
 
-    def _calls(self, n_sweeps, n_chains, unit=1):
+    def _calls(self, n_sweeps, n_chains, unit=1, n_other=0):
         """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each.
 
         The sweeps of one call are a multiple of ``unit``, but for the last ones.
         """
-        flops = unit * sweep_flops(CHUNK, self._spins)
+        flops = unit * sweep_flops(CHUNK, self._spins, n_other)
         chains = CHUNK * int(np.clip(FLOPS_PER_CALL / flops, 1, 64))
         for low in range(0, n_chains, chains):
             part = slice(low, min(n_chains, low + chains))
-            flops = unit * sweep_flops(part.stop - low, self._spins)
+            flops = unit * sweep_flops(part.stop - low, self._spins, n_other)
             per_call = unit * max(1, int(FLOPS_PER_CALL / flops))
             for done in range(0, n_sweeps, per_call):
                 yield part, done, min(per_call, n_sweeps - done)
+
+
+class PathBetween:
+    """The straight path E_t = (1 - t) E_0 + t E_1 between two models in the same precision.
+
+    Parameters
+    ----------
+    first, last : Ising
+        The models at 0 and at 1.
+    """
+
+    def __init__(self, first, last):
+        self.first, self.last = first, last
+
+    def flops(self, n_chains):
+        """Work of one temperature."""
+        return sweep_flops(n_chains, self.last._spins, len(self.first._spins.J))
+
+    def anneal(self, X, log_weights, betas, key, *, step=0, first_chain=0):
+        """Weigh and move chains along ``betas``, in place; adds to ``log_weights``."""
+        where = {"step": step, "first_chain": first_chain}
+        self.last._anneal(X, log_weights, betas, self.first._spins, key, **where)
