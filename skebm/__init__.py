@@ -22,6 +22,21 @@ Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_bas
 """
 
 from skebm._version import __version__
+from skebm.ising import (
+    InteractionScreeningIsing,
+    PCDIsing,
+    PseudoLikelihoodIsing,
+    RatioMatchingIsing,
+)
 from skebm.rbm import CDRBM, PCDRBM, RdmRBM
 
-__all__ = ["CDRBM", "PCDRBM", "RdmRBM", "__version__"]
+__all__ = [
+    "CDRBM",
+    "PCDRBM",
+    "InteractionScreeningIsing",
+    "PCDIsing",
+    "PseudoLikelihoodIsing",
+    "RatioMatchingIsing",
+    "RdmRBM",
+    "__version__",
+]

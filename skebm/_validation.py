@@ -186,7 +186,8 @@ def check_binary(
     if sp.issparse(X) and threshold < 0:
         raise ValueError(f"binarize must be >= 0 for sparse X, got {threshold!r}.")
     out_of_range = abs(threshold) <= 1 and (survey.low < -1 or survey.high > 1)
-    if training or (out_of_range and not estimator._coding.out_of_range):
+    chosen = estimator.binarize is not None  # else there are codes alone
+    if chosen and (training or (out_of_range and not estimator._coding.out_of_range)):
         _warn_of_odd_values(estimator, X, survey, out_of_range)
     spins = survey.low < 0 and survey.odd is None and not survey.zeros and -1 <= threshold < 1
     coding = Coding(spins, out_of_range)

@@ -295,7 +295,7 @@ class PCDIsing(BaseIsing):
         return C[:, :-1].copy(), C[:, -1].copy()
 
     def _exactly(self, likelihood, J, h):
-        J, h, n_iter, residual = likelihood.exact(J, h, 0.5 * self.tol, self.max_iter)
+        J, h, n_iter, residual = likelihood.exact(J, h, 0.2 * self.tol, self.max_iter)
         if not residual <= self.tol:
             warn(
                 f"{type(self).__name__} did not converge: after {n_iter} steps the largest "
