@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 from skebm._jit import threads
 from skebm._rng import draw_entropy
 from skebm._validation import Choice, check_parameters
-from skebm.energies import IndependentBernoulli
 from skebm.partition import LogLikelihood, estimated
 from skebm.partition._asked import LOG_PARTITION_RULES
 
@@ -144,8 +143,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
             Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
         base : {"marginals", "uniform", "biases"} or array-like (n_features,), default="marginals"
             Independent units that AIS starts from: the training data's means (the model's own
-            visible biases after ``from_parameters``), fair coins, the visible biases, or means
-            strictly between 0 and 1.
+            biases after ``from_parameters``), fair coins, the model's biases (visible ones of an
+            RBM, fields of spins), or probabilities of a one, strictly between 0 and 1.
         check : {"none", "reverse"}, default="none"
             ``"reverse"`` also carries chains of at least 1,000 sweeps from the model back to the
             base, and does not believe an estimate that they contradict. It needs 64 chains.
@@ -166,8 +165,9 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         -------
         LogPartition
             Or, with ``return_chains``, a pair of it and a Bunch of ``states`` (n_chains,
-            n_features), in codes 0 and 1, and their ``log_weights`` (n_chains,): weighted draws
-            from the model. The Bunch is None if the result is exact.
+            n_features), in the codes of the model's energy (0 and 1 of an RBM, -1 and 1 of
+            spins), and their ``log_weights`` (n_chains,): weighted draws from the model. The
+            Bunch is None if the result is exact.
 
         Raises
         ------
@@ -207,10 +207,10 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
                     f"base must be one of {BASES} or ({energy.n_features},) means strictly between "
                     f"0 and 1, got an array of shape {means.shape}."
                 )
-            return IndependentBernoulli.from_marginals(means)
+            return energy.base(means)
         Choice(BASES).check("log_partition: base", base)
         if base == "uniform":
-            return IndependentBernoulli(np.zeros(energy.n_features))
+            return energy.base(np.full(energy.n_features, 0.5))
         return energy.base(self._marginals() if base == "marginals" else None)
 
     def _energies(self, X):

@@ -21,7 +21,7 @@ CELLAR, ENERGIES, SAMPLERS, TOOLS, BASE, ESTIMATORS, TOP = range(7)
 LAYERS = {
     **dict.fromkeys(
         ["_version", "_jit", "_simd", "_words", "_bits", "_rng", "_rows", "_numerics",
-         "_validation", "_callbacks", "_warn", "_distribute"], CELLAR
+         "_validation", "_callbacks", "_warn", "_distribute", "_lattices"], CELLAR
     ),
     "energies": ENERGIES,
     "samplers": SAMPLERS,

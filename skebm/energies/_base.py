@@ -41,7 +41,11 @@ class Energy(ABC):
 
     @abstractmethod
     def base(self, marginals=None):
-        """A tractable distribution near the model; ``marginals`` are the data's means, if known."""
+        """A tractable distribution near the model.
+
+        ``marginals`` (n_features,) are probabilities of a one (of spins: of plus one) to have,
+        each strictly between 0 and 1, such as those of the data; None leaves it to the energy.
+        """
 
     @abstractmethod
     def sweep(self, X, beta, base, key, *, step=0, n_sweeps=1, first_chain=0):
@@ -85,7 +89,7 @@ class Energy(ABC):
         return []
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
-        """Sweeps that keep ``known`` where it is not NaN; returns the mean of P(x_i = 1 | ...)."""
+        """Sweeps that keep ``known`` where it is not NaN; returns the mean of E[x_i | others]."""
         raise NotImplementedError(f"{type(self).__name__} cannot draw given known variables.")
 
     #: Precision of the states that ``sweep`` and ``anneal`` move in place.
@@ -121,6 +125,10 @@ class Energy(ABC):
     def unflatten(self, theta):
         """A dict of arrays shaped like the parameters, from a flat array in their order."""
         return {"theta": np.asarray(theta)}
+
+    def name_moments(self, gradient):
+        """A dict of the moments that :attr:`ExactMoments.gradient` is made of, by their names."""
+        return self.unflatten(gradient)
 
     def log_path(self, X, beta, base):
         """log f_beta(x), the annealing path from ``base`` (beta = 0) to the model (beta = 1)."""

@@ -235,6 +235,11 @@ class Ising(Energy):
         pairs = np.triu_indices(self.n_features, 1)
         return ExactMoments(log_partition, np.concatenate([spins, products[pairs]]))
 
+    def name_moments(self, gradient):
+        """``spins`` E[s_i] and ``products`` E[s_i s_j], (p, p) with ones on the diagonal."""
+        spins, products = self.unflatten(gradient).values()
+        return {"spins": spins, "products": products + np.eye(self.n_features)}
+
     def exact_sample(self, n_samples, entropy):
         """Independent draws, (n_samples, n_features), by enumeration of all states."""
         if self.n_features > _ising_moments.MOST_SAMPLED_SPINS:

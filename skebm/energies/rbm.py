@@ -293,6 +293,11 @@ class BernoulliRBM(Energy):
             "intercept_hidden": c,
         }
 
+    def name_moments(self, gradient):
+        """``visible`` E[v], ``hidden`` E[h] and their ``products`` E[h v']."""
+        products, visible, hidden = self.unflatten(gradient).values()
+        return {"visible": visible, "hidden": hidden, "products": products}
+
     @property
     def _hidden_is_smaller(self):
         return self.components.shape[0] <= self.components.shape[1]

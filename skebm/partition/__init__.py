@@ -2,9 +2,9 @@
 
 Which method
 ------------
-``exact`` sums over all states of the smaller layer (or has a closed form). No error; its time
-doubles with every unit. Whatever can be had exactly should be: ``auto`` takes it where that is a
-matter of a moment.
+``exact`` sums over all states of an RBM's smaller layer, or of all spins (or has a closed form).
+No error; its time doubles with every unit. Whatever can be had exactly should be: ``auto`` takes
+it where that is a matter of a moment.
 
 ``ais``, annealed importance sampling, carries chains from a distribution with a known Z, the
 *base*, to the model over many temperatures in between, and weighs them on the way. The mean
@@ -37,8 +37,9 @@ narrow hole among 2^64 states::
 
 AIS misses it with a tiny, honest-looking error bar, wrong by 1.95 nats, and so does every method
 that starts from the base. ``check="reverse"`` finds it, since half of the backward chains (64 at
-least) start at random hidden states, and the two halves disagree. A mode that neither kind of
-start leads to stays unseen: there is no certificate, only better witnesses.
+least) start at random hidden states (of an Ising model at random spins), and the two halves
+disagree. A mode that neither kind of start leads to stays unseen: there is no certificate, only
+better witnesses.
 
 Bounds
 ------
@@ -50,7 +51,7 @@ to the model as temperatures are added.
 
 =====================================  ========================================================
 :func:`log_partition`                  log Z of an energy by a named method (what estimators call)
-:func:`exact_moments`                  means and products of an RBM's units, summed
+:func:`exact_moments`                  means and products of a model's units, summed
 :func:`exact_log_likelihood_gradient`  where the likelihood rises, from the same sum
 :func:`raise_log_likelihood`           per row, a lower bound for the annealed model
 :func:`log_likelihood_difference`      two models compared by annealing from one to the other

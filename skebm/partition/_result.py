@@ -25,7 +25,7 @@ class ReverseCheck:
 
     If the backward chains started at exact draws from the model, E[value] would be an upper bound
     of log Z as that of AIS is a lower one. They start where long Gibbs chains have come, half of
-    these from the base and half from random hidden states, so it is a heuristic upper side. What
+    these from the base and half from scattered ones, so it is a heuristic upper side. What
     it cannot see is a mode that none of the chains of either kind has found.
 
     Attributes

@@ -39,19 +39,21 @@ def _cost(energy, seconds):
 
 
 def exact_moments(estimator):
-    """Means of all units and of their products under a fitted RBM, without error.
+    """Means of all units and of their products under a fitted model, without error.
 
     Parameters
     ----------
-    estimator : CDRBM, PCDRBM or RdmRBM
-        Fitted, or made by ``from_parameters``.
+    estimator : estimator
+        An RBM or an Ising model of this package, fitted or made by ``from_parameters``.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        ``visible`` (n_features,), the means E[v]; ``hidden`` (n_components,), E[h];
-        ``products`` (n_components, n_features), E[h_j v_i]; ``log_partition``, log Z in nats.
-        All float64, units coded as 0 and 1.
+        Of an RBM, coded as 0 and 1: ``visible`` (n_features,), the means E[v]; ``hidden``
+        (n_components,), E[h]; ``products`` (n_components, n_features), E[h_j v_i].
+        Of an Ising model, coded as -1 and 1: ``spins`` (n_features,), E[s_i]; ``products``
+        (n_features, n_features), E[s_i s_j].
+        Always ``log_partition``, log Z in nats. All float64.
 
     Raises
     ------
@@ -60,8 +62,8 @@ def exact_moments(estimator):
 
     Notes
     -----
-    The states of the smaller layer are summed over, some 3 ns for each and for each unit of
-    the larger layer on one core.
+    Of an RBM the states of the smaller layer are summed over, some 3 ns for each and for each
+    unit of the larger layer on one core; of an Ising model all states, some 15 ns for each.
 
     Examples
     --------
@@ -76,13 +78,8 @@ def exact_moments(estimator):
     energy = checked_estimator(estimator)._energy()
     with threads(estimator.n_jobs):
         moments = _moments(energy)
-    shaped = energy.unflatten(moments.gradient)
-    return Bunch(
-        visible=shaped["intercept_visible"],
-        hidden=shaped["intercept_hidden"],
-        products=shaped["components"],
-        log_partition=moments.log_partition,
-    )
+    named = energy.name_moments(moments.gradient)
+    return Bunch(**named, log_partition=moments.log_partition)
 
 
 def exact_log_likelihood_gradient(estimator, X):
@@ -90,17 +87,19 @@ def exact_log_likelihood_gradient(estimator, X):
 
     Parameters
     ----------
-    estimator : CDRBM, PCDRBM or RdmRBM
-        Fitted, or made by ``from_parameters``.
+    estimator : estimator
+        An RBM or an Ising model of this package, fitted or made by ``from_parameters``.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Data, coded as in training.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        ``components`` (n_components, n_features), ``intercept_visible`` (n_features,) and
-        ``intercept_hidden`` (n_components,): the derivatives of ``estimator.score(X)`` by the
-        parameters of these names, float64, nats per row.
+        Of an RBM ``components`` (n_components, n_features), ``intercept_visible``
+        (n_features,) and ``intercept_hidden`` (n_components,); of an Ising model ``field``
+        (n_features,) and ``coupling`` (n_features, n_features), whose entries ij and ji are both
+        the derivative by the coupling of that pair. The derivatives of ``estimator.score(X)`` by
+        the parameters of these names, float64, nats per row.
 
     Raises
     ------

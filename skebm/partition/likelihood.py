@@ -117,7 +117,8 @@ def log_likelihood_difference(
     Both partition functions are exact where that takes a moment. Otherwise draws of each model,
     made by AIS, are carried to the other, and Bennett's acceptance ratio gives log(Z_a / Z_b).
     Of the paths that the models offer the one with the smaller variance in a pilot is taken: for
-    RBMs over the hidden units of both, or, with as many of them, straight between the parameters.
+    RBMs over the hidden units of both, or, with as many of them, straight between the parameters;
+    for Ising models the latter.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def log_likelihood_difference(
     Notes
     -----
     Models that offer no path to each other are compared by two separate log Z. The draws cost a
-    run of AIS for each model, and a temperature between RBMs costs twice a Gibbs sweep; what is
+    run of AIS for each model, and a temperature between models costs twice a Gibbs sweep; what is
     won is the smaller error, since the models are nearer to each other than to any base.
 
     Examples

@@ -25,7 +25,7 @@ def conditional_sample(energy, known, n_sweeps, base, entropy):
 def conditional_mean(energy, known, n_sweeps, base, entropy):
     """E[x_i | known] of the NaN entries, averaged over ``n_sweeps`` sweeps after as many again.
 
-    Averages P(v = 1 | h) rather than draws, which has less variance (Rao-Blackwell).
+    Averages conditional means rather than draws, which has less variance (Rao-Blackwell).
     """
     return _clamped(energy, known, n_sweeps, n_sweeps, base, entropy)[1]
 
