@@ -340,6 +340,50 @@ def ising_probabilities(J, h):
     return states, weights / weights.sum()
 
 
+def flip_derivatives(loss, t):
+    """f'(t) and f''(t)."""
+    u = sigmoid(-2.0 * t)
+    return {
+        "pseudolikelihood": (-2.0 * u, 4.0 * u * (1.0 - u)),
+        "ratio_matching": (-4.0 * u**2 * (1.0 - u), 8.0 * u**2 * (1.0 - u) * (2.0 - 3.0 * u)),
+        "rise": (-math.exp(-t), math.exp(-t)),
+    }[loss]
+
+
+def ising_statistics(s):
+    """(p(p + 1) / 2,) spins and products of pairs, what fields and couplings multiply."""
+    p = len(s)
+    return np.array([*s, *(s[i] * s[j] for i in range(p) for j in range(i + 1, p))])
+
+
+def ising_sandwich(J, h, loss):
+    """n times the asymptotic covariance of (h, J_01, J_02, ...) from n rows of the model.
+
+    H^-1 V H^-1 of the joint loss, or for "likelihood" the inverse Fisher information.
+    """
+    p = len(h)
+    states, probabilities = ising_probabilities(J, h)
+    if loss == "likelihood":
+        statistics = np.array([ising_statistics(s) for s in states])
+        return np.linalg.inv(np.cov(statistics.T, aweights=probabilities, ddof=0))
+    k = p * (p + 1) // 2
+    H, V = np.zeros((k, k)), np.zeros((k, k))
+    for s, w in zip(states, probabilities):
+        score = np.zeros(k)
+        for i in range(p):
+            flipped = s.copy()
+            flipped[i] *= -1
+            # Terms of t_i are those that change sign with spin i, t_i half of what they lose.
+            d = (ising_statistics(s) - ising_statistics(flipped)) / 2.0
+            t = d @ np.array([*h, *(J[a][b] for a in range(p) for b in range(a + 1, p))])
+            slope, curvature = flip_derivatives(loss, t)
+            score += slope * d
+            H += w * curvature * np.outer(d, d)
+        V += w * np.outer(score, score)
+    inverse = np.linalg.inv(H)
+    return inverse @ V @ inverse
+
+
 # -- statistics --------------------------------------------------------------------------------
 
 ALPHA = 1e-6  # false-alarm rate of one statistical assertion
