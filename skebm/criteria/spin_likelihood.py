@@ -74,6 +74,8 @@ class SpinLikelihood:
     def exact(self, J, h, tol, max_iter):
         """The minimum from a start, with model moments summed: (J, h, steps, residual)."""
         search = _ExactSearch(self, J, h)
+        if not len(search.start()):
+            return J, h, 0, 0.0
         bounds = [(None, None)] * search.n_free + [(0.0, None)] * search.n_signed
         options = {
             "maxiter": max_iter,
