@@ -384,6 +384,101 @@ def ising_sandwich(J, h, loss):
     return inverse @ V @ inverse
 
 
+# -- the Ising model: E(s) = -h.s - sum over i < j of J_ij s_i s_j, spins -1 and 1 --------------
+
+
+def all_spins(n):
+    """Every state, (2^n, n), in the order of :func:`all_states`."""
+    return 2.0 * all_states(n) - 1.0
+
+
+def ising_energy(J, h, s):
+    n = len(h)
+    pairs = sum(J[i][j] * s[i] * s[j] for i in range(n) for j in range(i + 1, n))
+    return -pairs - sum(h[i] * s[i] for i in range(n))
+
+
+def ising_log_odds(J, h, s, i):
+    """log P(s_i = 1 | others) / P(s_i = -1 | others), from the energies of both states."""
+    up, down = ([*s[:i], spin, *s[i + 1 :]] for spin in (1, -1))
+    return ising_energy(J, h, down) - ising_energy(J, h, up)
+
+
+def ising_log_partition(J, h):
+    return log_sum_exp([-ising_energy(J, h, s.tolist()) for s in all_spins(len(h))])
+
+
+def ising_probabilities(J, h):
+    weights = np.array([-ising_energy(J, h, s.tolist()) for s in all_spins(len(h))])
+    p = np.exp(weights - weights.max())
+    return p / p.sum()
+
+
+def tempered(J, h, beta, a):
+    """Parameters of exp(-beta E(s)) exp((1 - beta) a.s)."""
+    return beta * np.asarray(J), beta * np.asarray(h) + (1 - beta) * np.asarray(a)
+
+
+def ising_sweep(J, h, s, key, chain, step, backwards=False):
+    """One sweep of a chain: spin i is 1 where its uniform is below P(s_i = 1 | others)."""
+    s, u = [float(spin) for spin in s], uniforms(key, chain, step, 0, len(h))
+    for i in sorted(range(len(h)), reverse=backwards):
+        s[i] = 1.0 if u[i] < sigmoid(ising_log_odds(J, h, s, i)) else -1.0
+    return s
+
+
+def ising_transitions(J, h, order):
+    """(2^n, 2^n) probabilities of going from one state to another in a scan in this order."""
+    states = [tuple(s) for s in all_spins(len(h)).tolist()]
+    number = {s: k for k, s in enumerate(states)}
+    total = np.eye(len(states))
+    for i in order:
+        move = np.zeros_like(total)
+        for s in states:
+            p = sigmoid(ising_log_odds(J, h, list(s), i))
+            for spin, share in ((1.0, p), (-1.0, 1.0 - p)):
+                move[number[s], number[(*s[:i], spin, *s[i + 1 :])]] += share
+        total = total @ move
+    return total
+
+
+def curie_weiss_log_partition(n, strength, field):
+    """All couplings ``strength``: a sum over the number of spins that are up."""
+    return log_sum_exp([
+        math.log(math.comb(n, up)) + strength * ((2 * up - n) ** 2 - n) / 2 + field * (2 * up - n)
+        for up in range(n + 1)
+    ])  # fmt: skip
+
+
+def ring_log_partition(strengths, field):
+    """A closed chain: the trace of a product of 2 x 2 transfer matrices."""
+    product = np.eye(2)
+    spins = np.array([-1.0, 1.0])
+    for strength in strengths:
+        product = product @ np.exp(strength * np.outer(spins, spins) + field * spins)
+    return math.log(np.trace(product))
+
+
+def kac_ward_log_partition(places, edges, strengths):
+    """Spins at ``places`` of a plane, joined by straight edges that do not cross; no field.
+
+    log Z = n log 2 + sum of log cosh J_e + 1/2 log |det(1 - T)|, where T_{e e'} = tanh(J_e)
+    e^{i turn / 2} for a directed edge e' that goes on, not back, where e ends (Kac, Ward 1952).
+    """
+    directed = [(a, b, k) for x, (a, b) in zip(strengths, edges) for k in (x,)]
+    directed += [(b, a, k) for a, b, k in directed]
+    T = np.zeros((len(directed), len(directed)), complex)
+    step = lambda a, b: complex(*places[b]) - complex(*places[a])  # noqa: E731
+    for row, (a, b, strength) in enumerate(directed):
+        for column, (c, d, _) in enumerate(directed):
+            if b == c and d != a:
+                turn = np.angle(step(c, d) / step(a, b))
+                T[row, column] = math.tanh(strength) * np.exp(0.5j * turn)
+    log_det = np.linalg.slogdet(np.eye(len(T)) - T)[1]
+    free = len(places) * math.log(2) + sum(math.log(math.cosh(x)) for x in strengths)
+    return float(free + 0.5 * log_det)
+
+
 # -- statistics --------------------------------------------------------------------------------
 
 ALPHA = 1e-6  # false-alarm rate of one statistical assertion

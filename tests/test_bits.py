@@ -152,7 +152,9 @@ def test_instructions_are_their_twins(dtype):
     side = _simd.square_side(np.empty(0, dtype))
     assert (width, side) == ((64, 16) if dtype == np.float32 else (32, 8))
     numbers = rng.integers(-8, 9, 40 * width).astype(dtype)
+    places = np.array([2, 0, 7], np.int32)
     calls = {
+        _simd.combine_blocks: (5, numbers, places, 1, 3, numbers),
         _simd.add_blocks: (3, numbers, (0, 5, 2 * width)),
         _simd.add_scaled: (1, dtype(-0.5), numbers, 7),
         _words.add_masked: (4, dtype(3), np.uint32(0x80000005)),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from skebm._bits import Packed, unpack
 from skebm._rng import host_generator
 
 # Predicted seconds on one core beyond which no exact method starts.
@@ -94,6 +95,10 @@ class Energy(ABC):
 
     #: Precision of the states that ``sweep`` and ``anneal`` move in place.
     dtype = np.float64
+
+    def states_of(self, rows):
+        """Dense states in the energy's codes, of rows as estimators keep them: packed or not."""
+        return unpack(rows, self.n_features, self.dtype) if isinstance(rows, Packed) else rows
 
     def rows_per_call(self):
         """Rows that :meth:`energy` takes in well under a second."""

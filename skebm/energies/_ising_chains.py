@@ -217,6 +217,70 @@ def renew_potential(model, base, tile):
             potential[r] += 0.5 * np.float64(spins[r]) * rate
 
 
+@inline
+def add_means_and_clamp(known, i, tile, total):
+    """total[r, i] += E[s_i | the others] of the last draw; spin i <- ``known`` where it is."""
+    width, field = lanes(tile.field), tile.field
+    spins = tile.spins[i * width : (i + 1) * width]
+    for r in range(known.shape[0]):
+        total[r, i] += math.tanh(field[r])
+        if not math.isnan(known[r, i]):
+            spins[r] = known[r, i]
+
+
+@inline
+def add_weights(rise, tile, log_weights):
+    """log_weights (n,) += the rise of beta times the potential."""
+    potential = tile.potential
+    for r in range(log_weights.shape[0]):
+        log_weights[r] += rise * potential[r]
+
+
+# The loops over tiles below do nothing but call: what is stored into an array of a tuple right in
+# the body of a prange has been seen to be lost.
+
+
+@inline
+def sweep_tile(model, base, beta, key, first_chain, step, n_sweeps, backwards, X):
+    """Sweeps of the chains of one tile."""
+    tile = tile_for(X.shape[1], X)
+    load_spins(X, tile)
+    set_betas(beta, tile)
+    for s in range(step, step + n_sweeps):
+        scan(model, base, key, first_chain, s, backwards, False, tile)
+    store_spins(tile, X)
+
+
+@inline
+def sweep_clamped_tile(model, base, known, key, first_chain, step, n_sweeps, X, total):
+    """Sweeps at beta = 1 that keep what is known, of the chains of one tile."""
+    tile, width = tile_for(X.shape[1], X), lanes(X)
+    load_spins(X, tile)
+    set_beta(1.0, tile)
+    for s in range(step, step + n_sweeps):
+        for i in range(X.shape[1]):
+            if i % BLOCK == 0:
+                fill_uniforms(key, first_chain, s, i // BLOCK, tile)
+            place = i % BLOCK * width
+            draw_spin(model, base, i, tile.random[place : place + width], False, tile)
+            add_means_and_clamp(known, i, tile, total)
+    store_spins(tile, X)
+
+
+@inline
+def anneal_tile(model, base, betas, key, first_chain, step, backwards, segment, X, log_weights):
+    """Annealing of the chains of one tile."""
+    tile = tile_for(X.shape[1], X)
+    load_spins(X, tile)
+    for k in range(1, betas.shape[0]):
+        if (k - 1) % segment == 0:
+            renew_potential(model, base, tile)
+        add_weights(betas[k] - betas[k - 1], tile, log_weights)
+        set_beta(betas[k], tile)
+        scan(model, base, key, first_chain, step + k, backwards, True, tile)
+    store_spins(tile, X)
+
+
 @kernel(writes=("X",))
 def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, X):
     """Sweeps of all chains ``X`` (n, p), each at its own ``beta`` (n,)."""
@@ -224,12 +288,10 @@ def gibbs_spins(model, base, beta, key, first_chain, step, n_sweeps, backwards, 
     for q in prange((n + width - 1) // width):
         low = np.int64(q) * width
         high = min(n, low + width)
-        tile = tile_for(X.shape[1], X)
-        load_spins(X[low:high], tile)
-        set_betas(beta[low:high], tile)
-        for s in range(step, step + n_sweeps):
-            scan(model, base, key, first_chain + low, s, backwards, False, tile)
-        store_spins(tile, X[low:high])
+        sweep_tile(
+            model, base, beta[low:high], key, first_chain + low, step, n_sweeps, backwards,
+            X[low:high],
+        )  # fmt: skip
 
 
 @kernel(writes=("X", "total"))
@@ -238,24 +300,14 @@ def gibbs_clamped_spins(model, base, known, key, first_chain, step, n_sweeps, X,
 
     ``total`` (n, p) is added E[s_i | the others] = tanh(field) of every sweep.
     """
-    n, p, width = X.shape[0], X.shape[1], lanes(X)
+    n, width = X.shape[0], lanes(X)
     for q in prange((n + width - 1) // width):
         low = np.int64(q) * width
         high = min(n, low + width)
-        tile = tile_for(p, X)
-        load_spins(X[low:high], tile)
-        set_beta(1.0, tile)
-        for s in range(step, step + n_sweeps):
-            for i in range(p):
-                if i % BLOCK == 0:
-                    fill_uniforms(key, first_chain + low, s, i // BLOCK, tile)
-                place = i % BLOCK * width
-                draw_spin(model, base, i, tile.random[place : place + width], False, tile)
-                for r in range(low, high):
-                    total[r, i] += math.tanh(tile.field[r - low])
-                    if not math.isnan(known[r, i]):
-                        tile.spins[i * width + r - low] = known[r, i]
-        store_spins(tile, X[low:high])
+        sweep_clamped_tile(
+            model, base, known[low:high], key, first_chain + low, step, n_sweeps, X[low:high],
+            total[low:high],
+        )  # fmt: skip
 
 
 @kernel(writes=("X", "log_weights"))
@@ -269,14 +321,7 @@ def anneal_spins(model, base, betas, key, first_chain, step, backwards, segment,
     for q in prange((n + width - 1) // width):
         low = np.int64(q) * width
         high = min(n, low + width)
-        tile = tile_for(X.shape[1], X)
-        load_spins(X[low:high], tile)
-        for k in range(1, betas.shape[0]):
-            if (k - 1) % segment == 0:
-                renew_potential(model, base, tile)
-            rise = betas[k] - betas[k - 1]
-            for r in range(low, high):
-                log_weights[r] += rise * tile.potential[r - low]
-            set_beta(betas[k], tile)
-            scan(model, base, key, first_chain + low, step + k, backwards, True, tile)
-        store_spins(tile, X[low:high])
+        anneal_tile(
+            model, base, betas, key, first_chain + low, step, backwards, segment, X[low:high],
+            log_weights[low:high],
+        )  # fmt: skip

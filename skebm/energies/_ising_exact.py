@@ -107,7 +107,7 @@ def split(J, h):
     J, h = np.asarray(J, dtype=np.float64), np.asarray(h, dtype=np.float64)
     k = _n_low(len(h))
     low = _ising_moments.spins_of(np.arange(2**k), k)
-    energies = _ising_moments.log_weights(low, J[:k, :k], np.zeros(k))
+    energies = _ising_moments.spin_log_weights(low, J[:k, :k], np.zeros(k))
     # Numbers of states run over the first spin fastest, so rows of the table are those of half B.
     table = np.exp(energies - energies.max()).reshape(2 ** (k - k // 2), 2 ** (k // 2))
     n_states = 2 ** (len(h) - k) if h.any() else 2 ** (len(h) - k - 1)
@@ -145,20 +145,26 @@ def sum_spins(table, peak, h_low, between, J, h, first, n_states, out):
     for q in prange(out.shape[0]):
         start = np.int64(first + q) * ROWS
         n = min(ROWS, n_states - start)
-        offsets, fields = np.empty(n), np.empty((n, h_low.shape[0]))
-        for r in range(n):
-            offsets[r] = enter_state(start + r, h_low, between, J, h, fields[r])
-        half = h_low.shape[0] // 2
-        left, right = np.empty((n, table.shape[0])), np.empty((n, table.shape[1]))
-        weigh_half(fields[:, :half], left)
-        weigh_half(fields[:, half:], right)
-        products = np.dot(left, table)
-        for r in range(n):
-            total = 0.0
-            for b in range(table.shape[1]):
-                total += products[r, b] * right[r, b]
-            offsets[r] += peak + math.log(total)
-        out[q] = log_sum(offsets)
+        out[q] = peak + sum_rows(table, h_low, between, J, h, start, n)
+
+
+@inline
+def sum_rows(table, h_low, between, J, h, start, n):
+    """The same over ``n`` high states from the number ``start`` on, in units of e^peak."""
+    offsets, fields = np.empty(n), np.empty((n, h_low.shape[0]))
+    for r in range(n):
+        offsets[r] = enter_state(start + r, h_low, between, J, h, fields[r])
+    half = h_low.shape[0] // 2
+    left, right = np.empty((n, table.shape[0])), np.empty((n, table.shape[1]))
+    weigh_half(fields[:, :half], left)
+    weigh_half(fields[:, half:], right)
+    products = np.dot(left, table)
+    for r in range(n):
+        total = 0.0
+        for b in range(table.shape[1]):
+            total += products[r, b] * right[r, b]
+        offsets[r] += math.log(total)
+    return log_sum(offsets)
 
 
 @inline

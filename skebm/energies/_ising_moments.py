@@ -55,11 +55,11 @@ def split(J, h):
     J, h = np.asarray(J, dtype=np.float64), np.asarray(h, dtype=np.float64)
     k = min(LOW_SPINS, len(h))
     low = spins_of(np.arange(2**k), k)
-    energies = log_weights(low, J[:k, :k], h[:k])
+    energies = spin_log_weights(low, J[:k, :k], h[:k])
     return Split(low, energies, J[k:, :k].copy(), J[k:, k:].copy(), h[k:].copy())
 
 
-def log_weights(S, J, h):
+def spin_log_weights(S, J, h):
     """1/2 s'Js + h.s of each row."""
     with single_threaded_blas:
         return S @ h + 0.5 * np.einsum("ij,ij->i", S @ J, S)
@@ -70,7 +70,7 @@ def block_log_weights(model, high):
     with single_threaded_blas:
         out = (high @ model.fields) @ model.low.T
     out += model.energies
-    out += log_weights(high, model.J, model.h)[:, None]
+    out += spin_log_weights(high, model.J, model.h)[:, None]
     return out
 
 

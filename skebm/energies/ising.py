@@ -106,12 +106,18 @@ class Ising(Energy):
             part = slice(low, low + step)
             flops = 2.0 * len(out[part]) * self.coupling.size
             large = len(out[part]) > CHUNK and flops > PARALLEL_FLOPS
-            kernel(self.coupling, self.field, self._states(X[part]), out[part], parallel=large)
+            kernel(self.coupling, self.field, self.states_of(X[part]), out[part], parallel=large)
         return out
+
+    def states_of(self, rows):
+        """Dense spins, (n, n_features), of rows of spins or packed ones."""
+        if isinstance(rows, Packed):
+            return 2 * unpack(rows, self.n_features, self.dtype) - 1
+        return np.ascontiguousarray(rows, dtype=self.dtype)
 
     def gradient(self, X, weights):
         """Sum_n w_n dE(s_n)/d(h, J), flat, in float64."""
-        S = self._states(X).astype(np.float64)
+        S = self.states_of(X).astype(np.float64)
         weighted = S * np.asarray(weights, dtype=np.float64)[:, None]
         with single_threaded_blas:
             products = weighted.T @ S
@@ -159,7 +165,7 @@ class Ising(Energy):
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of E[s_i | others]."""
-        states, known = np.array(X, self.dtype, order="C"), self._states(known)
+        states, known = np.array(X, self.dtype, order="C"), self.states_of(known)
         total = np.zeros(X.shape)
         for part, done, count in self._calls(n_sweeps, len(X)):
             _ising_chains.gibbs_clamped_spins(
@@ -250,11 +256,6 @@ class Ising(Energy):
         return _ising_moments.sample(*self.parameters, n_samples, entropy).astype(self.dtype)
 
     # -- shared by the above -------------------------------------------------------------------
-
-    def _states(self, X):
-        if isinstance(X, Packed):
-            return 2 * unpack(X, self.n_features, self.dtype) - 1
-        return np.ascontiguousarray(X, dtype=self.dtype)
 
     def _base_spins(self, base):
         field = np.zeros(self.n_features) if base is None else base.field

@@ -123,8 +123,8 @@ def exact_log_likelihood_gradient(estimator, X):
     rows, energy = estimator._rows(X), estimator._energy()
     with threads(estimator.n_jobs):
         gradient = -_moments(energy).gradient
-        for part, _ in rows.blocks(energy.dtype, energy.rows_per_call()):
-            block = rows.dense(part, energy.dtype)
+        for _, taken in rows.blocks(energy.dtype, energy.rows_per_call()):
+            block = energy.states_of(taken)
             gradient -= energy.gradient(block, np.full(len(block), 1.0 / len(rows)))
     return Bunch(**energy.unflatten(gradient))
 

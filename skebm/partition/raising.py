@@ -153,8 +153,8 @@ def raise_log_likelihood(
         size = max(1, int(_VALUES / (n_chains * energy.n_features)))
         blocks = [chosen[low : low + size] for low in range(0, len(chosen), size)]
         bounds = np.concatenate([
-            _bounds(rows.dense(block, energy.dtype), energy, base, n_chains, n_temperatures,
-                    (*entropy, _PATHS, number))
+            _bounds(energy.states_of(rows.take(block, energy.dtype)), energy, base, n_chains,
+                    n_temperatures, (*entropy, _PATHS, number))
             for number, block in enumerate(blocks)
         ])  # fmt: skip
     n = len(bounds)
