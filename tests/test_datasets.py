@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import reference
 
-from skebm.datasets import make_bars_and_stripes, make_rbm
+from benchmarks.known import ising_log_partition
+from skebm import datasets
+from skebm.datasets import make_bars_and_stripes, make_ising, make_rbm
+from skebm.energies import Ising
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
@@ -82,3 +85,100 @@ def test_seeds(make):
 def test_bad_values_are_named(make, values, name):
     with pytest.raises(ValueError, match=name):
         make(**values)
+
+
+# -- Ising models ------------------------------------------------------------------------------
+
+GRAPHS = [
+    {"size": 4},
+    {"size": (3, 4), "glass": True, "field": 0.2},
+    {"size": (2, 5), "periodic": False, "field": -0.3},
+    {"graph": "regular", "size": 12, "glass": True},
+    {"graph": "complete", "size": 9, "coupling": 1.5},
+]
+
+
+def unlike(draws, problem):
+    """p-value of Pearson's test on four of the spins, by the states of the whole model."""
+    states, few = reference.all_spins(draws.shape[1]), [0, 1, 2, -1]
+    energy = Ising(problem.coupling, problem.field).energy(states)
+    p = np.exp(-energy - problem.log_partition)
+    index = lambda S: (S[:, few] > 0) @ 2 ** np.arange(4)  # noqa: E731
+    expected = np.bincount(index(states), weights=p, minlength=16)
+    return reference.chi_square_p_value(np.bincount(index(draws), minlength=16), expected)
+
+
+@pytest.mark.parametrize("params", GRAPHS, ids=str)
+def test_ising(params):
+    """log Z, entropy and draws of one model: 50,000 rows find a variation of 0.03 on 16 states."""
+    problem = make_ising(50_000, **params, random_state=0)
+    n = problem.data.shape[1]
+    states = reference.all_spins(n)
+    log_p = -Ising(problem.coupling, problem.field).energy(states) - problem.log_partition
+    assert np.exp(log_p).sum() == pytest.approx(1.0, abs=1e-11)
+    assert problem.entropy == pytest.approx(-(np.exp(log_p) * log_p).sum(), abs=1e-10)
+    assert unlike(problem.data, problem) > reference.ALPHA
+    assert reference.detected_variation(50_000, 16) < 0.03
+    assert (problem.field == params.get("field", 0.0)).all()
+
+
+@pytest.mark.parametrize("params", [{}, {"field": 0.2}, {"glass": True, "field": -0.2}])
+@pytest.mark.parametrize("size", [(1, 9), (3, 4), (5, 2)])
+def test_strips_are_what_enumeration_says(monkeypatch, size, params):
+    options = {"size": size, "periodic": False, "coupling": 0.7, "random_state": 1, **params}
+    exact = make_ising(10, **options)
+    monkeypatch.setattr(datasets, "_MAX_STATES_BITS", 1)
+    strip = make_ising(50_000, **options)
+    assert np.array_equal(strip.coupling, exact.coupling)
+    assert strip.log_partition == pytest.approx(exact.log_partition, abs=1e-12)
+    assert strip.entropy == pytest.approx(exact.entropy, abs=1e-12)
+    assert unlike(strip.data, strip) > reference.ALPHA
+
+
+def test_larger_lattices():
+    """log Z by Kac and Ward's determinant; rows have the entropy: within five standard errors."""
+    problem = make_ising(20_000, size=(9, 7), periodic=False, glass=True, random_state=0)
+    rows, columns = np.nonzero(np.triu(problem.coupling))
+    places = [(float(k // 7), float(k % 7)) for k in range(63)]
+    edges = np.column_stack([rows, columns]).tolist()
+    strengths = problem.coupling[rows, columns].tolist()
+    expected = reference.kac_ward_log_partition(places, edges, strengths)
+    assert len(edges) == 9 * 6 + 8 * 7
+    assert problem.log_partition == pytest.approx(expected, abs=1e-9)
+    energies = Ising(problem.coupling, problem.field).energy(problem.data)
+    stderr = energies.std() / np.sqrt(len(energies))
+    assert abs(energies.mean() + problem.log_partition - problem.entropy) < 5 * stderr < 0.2
+
+
+def test_tori_and_regular_graphs():
+    torus = make_ising(1, size=4, coupling=0.3)
+    assert torus.log_partition == pytest.approx(ising_log_partition(4, 4, 0.3), abs=1e-11)
+    assert ((torus.coupling != 0).sum(axis=0) == 4).all()
+    assert np.array_equal(torus.coupling, torus.coupling.T)
+    for seed in range(5):
+        graph = make_ising(1, graph="regular", size=16, glass=True, random_state=seed)
+        assert ((graph.coupling != 0).sum(axis=0) == 3).all()
+        assert np.array_equal(graph.coupling, graph.coupling.T)
+        assert set(np.unique(graph.coupling)) == {-0.4, 0.0, 0.4}
+    assert not np.array_equal(*(make_ising(9, random_state=s).data for s in (0, 1)))
+    assert np.array_equal(*(make_ising(9, random_state=0).data for _ in range(2)))
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"size": 5}, ValueError, "at most 20 spins"),
+        ({"size": 13, "periodic": False}, ValueError, "12 spins along"),
+        ({"size": 2}, ValueError, "at least 3"),
+        ({"graph": "regular", "size": 7}, ValueError, "even"),
+        ({"graph": "complete", "size": 21}, ValueError, "at most 20 spins"),
+        ({"graph": "complete", "size": (3, 3)}, TypeError, "an integer"),
+        ({"size": 2.5}, TypeError, "integer or two"),
+        ({"graph": "star"}, ValueError, "graph"),
+        ({"coupling": np.inf}, ValueError, "coupling"),
+        ({"glass": 1}, TypeError, "glass"),
+    ],
+)
+def test_what_make_ising_refuses(params, error, message):
+    with pytest.raises(error, match=message):
+        make_ising(**params)

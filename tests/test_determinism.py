@@ -12,7 +12,7 @@ from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
 from skebm import CDRBM, PCDRBM, RdmRBM, _jit, criteria, energies
-from skebm.energies import BernoulliRBM
+from skebm.energies import BernoulliRBM, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
@@ -80,9 +80,36 @@ def results(dtype, **params):
     yield from (*few._parameters(), *few.history_.values())
 
 
+def ising_results(dtype):
+    """The same of spins: sweeps, annealing, rows and sums, below and above every threshold."""
+    rng, key = np.random.default_rng(3), np.array([1, 2], np.uint32)
+    J = np.triu(rng.normal(0, 0.1, (130, 130)), 1)
+    energy = Ising((J + J.T).astype(dtype), rng.normal(0, 0.3, 130).astype(dtype))
+    base, spins = IndependentSpins(0.5 * energy.field), 2 * data(dtype) - 1
+    for n in (3, 700):
+        X = spins[:n].copy()
+        energy.sweep(X, 0.7, base, key, n_sweeps=2)
+        energy.reverse_sweep(X, 1.0, None, key, n_sweeps=2)
+        known = np.where(spins[:n] > 0, np.nan, spins[:n])
+        yield energy.sweep_clamped(X, known, key, n_sweeps=2)
+        weights = np.zeros(n)
+        energy.anneal(X, weights, np.linspace(0, 1, 6), base, key)
+        energy.paths_to(Ising(-energy.coupling, energy.field))[0].anneal(
+            X, weights, np.linspace(1, 0, 4), key
+        )
+        yield from (X, weights, energy.energy(X), energy.local_fields(X))
+        yield from (energy.conditional_probability(X), energy.log_pseudolikelihood(X))
+        yield energy.gradient(X, weights)
+    for n in (15, 23):
+        few = Ising(energy.coupling[:n, :n], energy.field[:n])
+        yield np.array(few.exact_log_partition())
+    few = Ising(energy.coupling[:13, :13], energy.field[:13])
+    yield from (few.exact_moments().gradient, few.exact_sample(700, (1, 2, 3)))
+
+
 def digest(dtype, **params):
     total = hashlib.sha256()
-    for array in results(dtype, **params):
+    for array in (*results(dtype, **params), *ising_results(dtype)):
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
 
@@ -115,10 +142,11 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "anneal", "anneal_between", "_enumerate", "gibbs", "gibbs_clamped", "hidden_probability",
-        "log_path", "log_pseudolikelihood", "pack_ones", "packed_hidden_probability",
-        "packed_log_path", "sum_columns", "sum_moments", "train", "visible_probability",
-        "weigh_states",
+        "anneal", "anneal_between", "anneal_spins", "_enumerate", "gibbs", "gibbs_clamped",
+        "gibbs_clamped_spins", "gibbs_spins", "hidden_probability", "local_fields", "log_path",
+        "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
+        "plus_probability", "spin_energy", "spin_log_pseudolikelihood", "sum_columns",
+        "sum_moments", "sum_spins", "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 
 
