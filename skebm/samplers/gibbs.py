@@ -17,6 +17,21 @@ def sample(energy, X, n_sweeps, entropy, *, first_chain=0):
     return X
 
 
+def sample_thinned(energy, X, n_rows, burn_in, thin, entropy):
+    """``n_rows`` states of the chains ``X`` in turn, (n_rows, n_features); moves ``X``.
+
+    The first states come after ``burn_in`` sweeps, further ones of a chain ``thin`` sweeps apart.
+    The first rows do not depend on how many are asked for.
+    """
+    key, n_chains = derive_key(entropy, _SWEEPS), len(X)
+    rows, step, n_sweeps = np.empty((n_rows, X.shape[1]), X.dtype), 0, burn_in
+    for low in range(0, n_rows, n_chains):
+        energy.sweep(X, 1.0, None, key, step=step, n_sweeps=n_sweeps)
+        step, n_sweeps = step + n_sweeps, thin
+        rows[low : low + n_chains] = X[: n_rows - low]
+    return rows
+
+
 def conditional_sample(energy, known, n_sweeps, base, entropy):
     """A draw of the NaN entries of each row given the others, after ``n_sweeps`` sweeps."""
     return _clamped(energy, known, 0, n_sweeps, base, entropy)[0]
