@@ -1,10 +1,10 @@
 """Contrastive divergence: chains start at the minibatch, every time."""
 
 from skebm.criteria import FROM_DATA
-from skebm.rbm._model import BaseRBM
+from skebm.rbm._chains import ChainRBM
 
 
-class CDRBM(BaseRBM):
+class CDRBM(ChainRBM):
     """Bernoulli RBM trained by contrastive divergence (CD-k).
 
     The chains of every negative phase start at the minibatch and take k Gibbs steps. Cheap and

@@ -21,38 +21,18 @@ from skebm._validation import (
     positive_integer,
 )
 from skebm._warn import warn
-from skebm.criteria import (
-    FROM_DATA,
-    PERSISTENT,
-    SCHEDULES,
-    Contrastive,
-    Exact,
-    LearningState,
-    Penalty,
-    check_reach,
-    learning_rates,
-)
+from skebm.criteria import SCHEDULES, LearningState, Penalty, learning_rates
 from skebm.energies import IndependentBernoulli
 from skebm.partition import tracking
+from skebm.rbm._history import CURVES, TRACKED, as_arrays, measure
 
 _SHUFFLE, _MONITOR = 31, 32  # purposes of random numbers
 
-# Training rows, fewest and most, that the curves in ``history_`` are measured on, and most chains:
-# a few percent of an epoch's work.
-_MONITORED_ROWS, _MONITORED_CHAINS = (16, 128), 512
+# Training rows, fewest and most, that the curves in ``history_`` are measured on.
+_MONITORED_ROWS = 16, 128
 
 # Share of a fit's work that following log Z may take.
 _TRACKING_SHARE = 0.06
-
-TRACKED = ("log_likelihood", "log_partition", "log_partition_stderr", "log_partition_converged")
-
-HISTORY = (
-    "learning_rate",
-    "log_pseudolikelihood",
-    "free_energy_gap",
-    "reconstruction_error",
-    "weight_norm",
-)
 
 RULES = {
     "n_components": positive_integer(),
@@ -61,7 +41,6 @@ RULES = {
     "n_iter": Number(numbers.Integral, 0),
     "verbose": Number(numbers.Integral, 0, flags=True),
     "random_state": RandomState(),
-    "n_gibbs_steps": positive_integer("exact"),
     "center": Flag(),
     "learning_rate_schedule": Choice(SCHEDULES),
     "momentum": Number(numbers.Real, 0, 1, below=True),
@@ -73,14 +52,13 @@ RULES = {
     "n_jobs": Jobs(),
 }
 
-CHAIN_RULES = {**RULES, "n_chains": positive_integer(None)}
-
 
 class LearnsByMinibatches(CallbackSupportMixin):
-    """``fit`` and ``partial_fit`` of the RBMs; subclasses say where their chains start."""
+    """``fit`` and ``partial_fit`` of the RBMs; subclasses say which criterion they follow."""
 
-    _start = None
     _rules = RULES
+    _curves = CURVES
+    _remedy = "Lower learning_rate, or raise n_iter."  # of learning that went astray
 
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None):
@@ -181,8 +159,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
         try:
             rows, dtype, coding = check_binary(self, X, reset=reset, training=True)
             weights = check_sample_weight(sample_weight, len(rows))
-            if self.n_gibbs_steps == "exact":
-                check_reach(type(self).__name__, self.n_components, rows.n_features)
+            self._check_rows(rows)
         except (TypeError, ValueError):
             vars(self).clear()
             vars(self).update(before)
@@ -213,16 +190,15 @@ class LearnsByMinibatches(CallbackSupportMixin):
             state.set_parameters(self.components_, self.intercept_visible_, self.intercept_hidden_)
         return state
 
-    def _n_chains(self, n_rows):
-        if self._start == FROM_DATA:
-            return min(self.batch_size, n_rows)
-        return self.batch_size if self.n_chains is None else self.n_chains
+    def _check_rows(self, rows):
+        """A ``ValueError`` if the criterion cannot learn from such rows."""
 
-    def _criterion(self):
-        penalty = Penalty(float(self.momentum), float(self.weight_decay), float(self.l1))
-        if self.n_gibbs_steps == "exact":
-            return Exact(bool(self.center), penalty)
-        return Contrastive(self._start, int(self.n_gibbs_steps), bool(self.center), penalty)
+    def _n_chains(self, n_rows):
+        """Chains that the criterion works with."""
+        return 0
+
+    def _penalty(self):
+        return Penalty(float(self.momentum), float(self.weight_decay), float(self.l1))
 
     def _minibatches(self, n_rows):
         """Edges of minibatches whose sizes differ by one at most and reach ``batch_size``."""
@@ -259,7 +235,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             log_partition = None
             if self.track_log_partition:
                 log_partition, purse = self._follow(state, base, purse, self.n_iter - epoch)
-            history.append(_measure(state, monitored, rates[-1], log_partition))
+            history.append(measure(state, monitored, rates[-1], log_partition))
             self._report(epoch, history[-1], time.perf_counter() - started)
             if task.call_on_fit_task_end(
                 **shown, reconstruction_attributes=lambda: self._attributes(state.copy(), history)
@@ -270,8 +246,7 @@ class LearnsByMinibatches(CallbackSupportMixin):
             warn(
                 f"{type(self).__name__} ended with a log-pseudolikelihood of "
                 f"{history[-1]['log_pseudolikelihood']:.4g} on its training data, below the "
-                f"{independent:.4g} of independent units: learning went astray. Lower "
-                "learning_rate, or raise n_gibbs_steps or n_iter.",
+                f"{independent:.4g} of independent units: learning went astray. {self._remedy}",
                 ConvergenceWarning,
             )
 
@@ -349,47 +324,15 @@ class LearnsByMinibatches(CallbackSupportMixin):
 
     def _attributes(self, state, history):
         """Fitted attributes of this moment; a log Z of other parameters is not among them."""
-        attributes = {
+        return {
             "components_": state.model.W,
             "intercept_visible_": state.model.b,
             "intercept_hidden_": state.model.c,
             "visible_mean_": state.visible_mean,
             "n_iter_": len(history),
-            "history_": _as_arrays(history),
+            "history_": as_arrays(history, self._curves),
             "_state": state,
             "_entropy": state.entropy,
             "_n_features_out": len(state.model.c),
             "_kept_log_partition": None,
         }
-        if self._start == PERSISTENT:
-            attributes["chains_"] = state.chains
-        return attributes
-
-
-def _as_arrays(history):
-    """Entries of epochs as one array per name; what an epoch did not record is NaN."""
-    tracked = TRACKED * any(TRACKED[0] in entry for entry in history)
-    names = *HISTORY, *tracked
-    return {name: np.array([entry.get(name, np.nan) for entry in history]) for name in names}
-
-
-def _measure(state, rows, rate, log_partition):
-    """One entry of ``history_``, on a few training rows; needs no random numbers."""
-    energy = state.energy()
-    of_chains, _ = energy.energy_of_few(state.chains[:_MONITORED_CHAINS])
-    of_rows, fields = energy.energy_of_few(rows)
-    error = energy.reconstruction_of_few(fields)
-    error -= rows
-    with np.errstate(under="ignore"):
-        error = np.square(error, out=error).sum(axis=1)
-    tracked = {}
-    if log_partition is not None:
-        values = log_partition.value, log_partition.stderr, float(log_partition.converged)
-        tracked = dict(zip(TRACKED, (float(-of_rows.mean()) - log_partition.value, *values)))
-    return tracked | {
-        "learning_rate": float(rate),
-        "log_pseudolikelihood": float(energy.log_pseudolikelihood(rows).mean()),
-        "free_energy_gap": float(of_chains.mean() - of_rows.mean()),
-        "reconstruction_error": float(error.mean()),
-        "weight_norm": float(np.sqrt(np.square(state.model.W, dtype=np.float64).sum())),
-    }

@@ -17,7 +17,7 @@ from skebm._validation import (
 from skebm.criteria import DIVERGED
 from skebm.energies import BernoulliRBM
 from skebm.energies.rbm import FLIP_FLOPS
-from skebm.rbm._fit import HISTORY, LearnsByMinibatches
+from skebm.rbm._fit import LearnsByMinibatches
 from skebm.samplers import START, conditional_mean, conditional_sample, sample
 
 _CHAIN_RULES = {
@@ -41,7 +41,6 @@ class BaseRBM(
         n_iter=10,
         verbose=0,
         random_state=None,
-        n_gibbs_steps=5,
         center=True,
         learning_rate_schedule="geometric",
         momentum=0.0,
@@ -58,7 +57,6 @@ class BaseRBM(
         self.n_iter = n_iter
         self.verbose = verbose
         self.random_state = random_state
-        self.n_gibbs_steps = n_gibbs_steps
         self.center = center
         self.learning_rate_schedule = learning_rate_schedule
         self.momentum = momentum
@@ -117,7 +115,7 @@ class BaseRBM(
             intercept_hidden_=c,
             n_features_in_=W.shape[1],
             n_iter_=0,
-            history_={name: np.empty(0) for name in HISTORY},
+            history_={name: np.empty(0) for name in cls._curves},
             visible_mean_=None,
             _entropy=draw_entropy(estimator.random_state),
             _n_features_out=len(W),

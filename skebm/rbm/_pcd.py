@@ -1,11 +1,10 @@
 """Persistent contrastive divergence: chains go on from update to update."""
 
 from skebm.criteria import PERSISTENT
-from skebm.rbm._fit import CHAIN_RULES
-from skebm.rbm._model import BaseRBM
+from skebm.rbm._chains import CHAIN_RULES, ChainRBM
 
 
-class PCDRBM(BaseRBM):
+class PCDRBM(ChainRBM):
     """Bernoulli RBM trained by persistent contrastive divergence (stochastic maximum likelihood).
 
     The chains of the negative phase are kept between updates, so they follow the model as it

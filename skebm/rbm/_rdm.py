@@ -1,11 +1,10 @@
 """The naive algorithm: chains start at random, every time."""
 
 from skebm.criteria import RANDOM
-from skebm.rbm._fit import CHAIN_RULES
-from skebm.rbm._model import BaseRBM
+from skebm.rbm._chains import CHAIN_RULES, ChainRBM
 
 
-class RdmRBM(BaseRBM):
+class RdmRBM(ChainRBM):
     """Bernoulli RBM trained with chains that start at random (Rdm-k), the book's naive algorithm.
 
     The chains of every negative phase start at independent units with the training means and
