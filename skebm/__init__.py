@@ -5,7 +5,7 @@ p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this hou
 
 ===================  =============================================================================
 ``skebm.energies``   parameters, -log p~(x), conditionals, one Gibbs sweep, and their kernels
-``skebm.criteria``   what is followed when Z is unknown: contrastive divergence and its siblings
+``skebm.criteria``   what is followed when Z is unknown: contrasts with chains, ratios of flips
 ``skebm.samplers``   Markov chains over any energy
 ``skebm.partition``  log Z afterwards: exact, or annealed in one direction or both; likelihoods
 ===================  =============================================================================
@@ -28,7 +28,7 @@ from skebm.ising import (
     PseudoLikelihoodIsing,
     RatioMatchingIsing,
 )
-from skebm.rbm import CDRBM, PCDRBM, RdmRBM
+from skebm.rbm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 
 __all__ = [
     "CDRBM",
@@ -36,7 +36,9 @@ __all__ = [
     "InteractionScreeningIsing",
     "PCDIsing",
     "PseudoLikelihoodIsing",
+    "PseudoLikelihoodRBM",
     "RatioMatchingIsing",
+    "RatioMatchingRBM",
     "RdmRBM",
     "__version__",
 ]

@@ -11,6 +11,8 @@ from skebm._simd import Vectors, splat
 # Factors of a product that are formed in one go.
 FACTORS = 8
 
+_FUSED = ("contract",)
+
 
 def add_masked(out, start, value, word):
     """out[start + l] += value for every bit l that is set in ``word``, of 32."""
@@ -35,6 +37,33 @@ def multiply_factors(product, start, tau, first, step, a, at, word):
     for k in range(FACTORS):
         low = first + k * step
         product[start : start + 32] *= 1 + a[at + k] * (sign * tau[low : low + 32])
+
+
+def multiply_mixtures(product, start, table, first, step, p, q, at, stride, word):
+    """product[start + l] *= the product over k < FACTORS of q_k + p_k e, l < 32.
+
+    p_k and q_k are p[at + k * stride] and q[...]; e is table[first + k * step + l], or that
+    half a step further on if bit l is set in ``word``.
+    """
+    on = np.array([int(word) >> bit & 1 for bit in range(32)], dtype=bool)
+    for k in range(FACTORS):
+        low, place = first + k * step, at + k * stride
+        high = low + step // 2
+        e = np.where(on, table[high : high + 32], table[low : low + 32])
+        product[start : start + 32] *= q[place] + p[place] * e
+
+
+def add_quotients(change, start, total, table, first, second, g, at, p, q, word):
+    """Add g x to change[start + l] and g (x - p) to total[l], l < 32, x = p e / (q + p e).
+
+    Here e is table[first + l] and g is g[at + l]; but where bit l is set in ``word`` e is
+    table[second + l], and g x is taken off.
+    """
+    on = np.array([int(word) >> bit & 1 for bit in range(32)], dtype=bool)
+    odds = p * np.where(on, table[second : second + 32], table[first : first + 32])
+    x, weights = odds / (q + odds), g[at : at + 32]
+    change[start : start + 32] += np.where(on, -weights, weights) * x
+    total[:32] += weights * (x - p)
 
 
 def signs(x, start):
@@ -71,6 +100,20 @@ def _add_selected_in_kernels(out, start, source, offset, word):
 def _multiply_factors_in_kernels(product, start, tau, first, step, a, at, word):
     return lambda product, start, tau, first, step, a, at, word: _multiply_factors(
         product, start, tau, first, step, a, at, word
+    )
+
+
+@overload(multiply_mixtures)
+def _multiply_mixtures_in_kernels(product, start, table, first, step, p, q, at, stride, word):
+    return lambda product, start, table, first, step, p, q, at, stride, word: _multiply_mixtures(
+        product, start, table, first, step, p, q, at, stride, word
+    )
+
+
+@overload(add_quotients)
+def _add_quotients_in_kernels(change, start, total, table, first, second, g, at, p, q, word):
+    return lambda change, start, total, table, first, second, g, at, p, q, word: _add_quotients(
+        change, start, total, table, first, second, g, at, p, q, word
     )
 
 
@@ -150,6 +193,71 @@ def _multiply_factors(typing_context, product, start, tau, first, step, a, at, w
             factor = builder.fadd(builder.fmul(scalar, t, flags=fused), one, flags=fused)
             result = builder.fmul(result, factor)
         target.store(result, arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _multiply_mixtures(typing_context, product, start, table, first, step, p, q, at, stride, word):
+    index = types.int64
+    signature = types.void(
+        product, index, table, index, index, p, q, index, index, types.uint32
+    )  # fmt: skip
+
+    def generate(context, builder, signature, arguments):
+        target = Vectors(context, builder, product, arguments[0], 32)
+        rows = Vectors(context, builder, table, arguments[2], 32)
+        scalars = [
+            cgutils.create_struct_proxy(kind)(context, builder, array).data
+            for kind, array in ((p, arguments[5]), (q, arguments[6]))
+        ]
+        mask = builder.bitcast(arguments[9], ir.VectorType(ir.IntType(1), 32))
+        integer = ir.IntType(64)
+        half = builder.lshr(arguments[4], ir.Constant(integer, 1))
+        result = target.load(arguments[1])
+        for k in range(FACTORS):
+            row = builder.mul(arguments[4], ir.Constant(integer, k))
+            row = builder.add(arguments[3], row)
+            e = builder.select(mask, rows.load(builder.add(row, half)), rows.load(row))
+            place = builder.mul(arguments[8], ir.Constant(integer, k))
+            place = builder.add(arguments[7], place)
+            own_p, own_q = (
+                splat(builder, builder.load(builder.gep(data, [place])), rows.type)
+                for data in scalars
+            )
+            product_ = builder.fmul(own_p, e, flags=_FUSED)
+            result = builder.fmul(result, builder.fadd(product_, own_q, flags=_FUSED))
+        target.store(result, arguments[1])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _add_quotients(typing_context, change, start, total, table, first, second, g, at, p, q, word):
+    index, number = types.int64, change.dtype
+    signature = types.void(
+        change, index, total, table, index, index, g, index, number, number, types.uint32
+    )
+
+    def generate(context, builder, signature, arguments):
+        changes, totals, rows, weights = (
+            Vectors(context, builder, signature.args[k], arguments[k], 32) for k in (0, 2, 3, 6)
+        )
+        mask = builder.bitcast(arguments[10], ir.VectorType(ir.IntType(1), 32))
+        e = builder.select(mask, rows.load(arguments[5]), rows.load(arguments[4]))
+        own_p, own_q = (splat(builder, arguments[k], rows.type) for k in (8, 9))
+        odds = builder.fmul(own_p, e)
+        x = builder.fdiv(odds, builder.fadd(own_q, odds))
+        weight = weights.load(arguments[7])
+        signed = builder.select(mask, builder.fneg(weight), weight)
+        moved = builder.fmul(signed, x, flags=_FUSED)
+        changed = builder.fadd(changes.load(arguments[1]), moved, flags=_FUSED)
+        changes.store(changed, arguments[1])
+        moved = builder.fmul(weight, builder.fsub(x, own_p), flags=_FUSED)
+        zero = ir.Constant(ir.IntType(64), 0)
+        totals.store(builder.fadd(totals.load(zero), moved, flags=_FUSED), zero)
         return context.get_dummy_value()
 
     return signature, generate

@@ -299,7 +299,7 @@ def exact_update(model, velocity, offsets, data, row_weights, rate, *penalty):
     )  # fmt: skip
 
 
-# -- Ising models, from P(s) proportional to exp(sum_i h_i s_i + sum_{i<j} J_ij s_i s_j) -----------
+# -- conditionals of spins, P(s) proportional to exp(sum_i h_i s_i + sum_{i<j} J_ij s_i s_j) -----
 
 
 def flip_loss(loss, t):
@@ -328,14 +328,10 @@ def conditional_losses(loss, rows, weights, C):
     return means
 
 
-def ising_probabilities(J, h):
+def ising_distribution(J, h):
     """All spin states (2^p, p) and their probabilities."""
     states = 2 * all_states(len(h)) - 1
-    logs = np.array([
-        sum(h[i] * s[i] for i in range(len(h)))
-        + sum(J[i][j] * s[i] * s[j] for i in range(len(h)) for j in range(i + 1, len(h)))
-        for s in states
-    ])  # fmt: skip
+    logs = states @ np.asarray(h) + ((states @ np.asarray(J)) * states).sum(axis=1) / 2
     weights = np.exp(logs - logs.max())
     return states, weights / weights.sum()
 
@@ -362,7 +358,7 @@ def ising_sandwich(J, h, loss):
     H^-1 V H^-1 of the joint loss, or for "likelihood" the inverse Fisher information.
     """
     p = len(h)
-    states, probabilities = ising_probabilities(J, h)
+    states, probabilities = ising_distribution(J, h)
     if loss == "likelihood":
         statistics = np.array([ising_statistics(s) for s in states])
         return np.linalg.inv(np.cov(statistics.T, aweights=probabilities, ddof=0))

@@ -42,7 +42,7 @@ def random_model(p, sd=0.5, seed=0):
 
 def draws(J, h, n, seed=0):
     """Independent rows of a small model, as distinct states and their counts."""
-    states, p = reference.ising_probabilities(J, h)
+    states, p = reference.ising_distribution(J, h)
     counts = np.random.default_rng(seed).multinomial(n, p)
     return states[counts > 0], counts[counts > 0].astype(float)
 
@@ -140,7 +140,7 @@ def test_exact_likelihood_of_independent_code():
 @pytest.mark.parametrize("loss", ["pseudolikelihood", "rise", "logrise", "ratio_matching"])
 def test_the_whole_distribution_gives_its_parameters(loss):
     J, h = random_model(5)
-    states, p = reference.ising_probabilities(J, h)
+    states, p = reference.ising_distribution(J, h)
     for symmetrize in ("joint", "mean") if loss != "logrise" else ("mean",):
         model = model_of(loss, alpha=0.0, symmetrize=symmetrize, **PRECISE)
         model.fit(states, sample_weight=p)
@@ -150,7 +150,7 @@ def test_the_whole_distribution_gives_its_parameters(loss):
 
 def test_likelihood_gives_the_parameters_of_the_whole_distribution():
     J, h = random_model(5)
-    states, p = reference.ising_probabilities(J, h)
+    states, p = reference.ising_distribution(J, h)
     model = PCDIsing(0.0, n_gibbs_steps="exact", tol=1e-8).fit(states, sample_weight=p)
     np.testing.assert_allclose(model.coupling_, J, atol=1e-7)
     np.testing.assert_allclose(model.field_, h, atol=1e-7)
@@ -203,12 +203,12 @@ def test_exact_likelihood_satisfies_its_conditions(spins, l1_ratio, penalize_fie
     ).fit(spins)
     states = {
         tuple(s): k
-        for k, s in enumerate(reference.ising_probabilities(np.zeros((6, 6)), np.zeros(6))[0])
+        for k, s in enumerate(reference.ising_distribution(np.zeros((6, 6)), np.zeros(6))[0])
     }
     counts = np.bincount([states[tuple(s)] for s in spins.astype(float)], minlength=64) / len(spins)
 
     def fit(J, h):
-        return -counts @ np.log(reference.ising_probabilities(J, h)[1])
+        return -counts @ np.log(reference.ising_distribution(J, h)[1])
 
     J, h = model.coupling_, model.field_
     for i, j in [(0, 1), (2, 5), (1, 3), (0, 4)]:

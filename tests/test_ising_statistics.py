@@ -31,7 +31,7 @@ def test_the_graph_of_a_torus_is_found_45_times_of_45(model, glass):
     Protocol of Lokhov et al. 2018: 45 of 45 says that P(found) exceeds 0.95 at confidence 0.9.
     """
     torus = make_ising(1, size=4, coupling=0.5, glass=glass, random_state=0)
-    states, p = reference.ising_probabilities(torus.coupling, torus.field)
+    states, p = reference.ising_distribution(torus.coupling, torus.field)
     rng = np.random.default_rng(1)
     for _ in range(45):
         counts = rng.multinomial(100_000, p)
@@ -56,7 +56,7 @@ def truth():
     rng = np.random.default_rng(5)
     J = np.triu(rng.normal(0.0, 0.4, (5, 5)), 1)
     J, h = J + J.T, rng.normal(0.0, 0.4, 5)
-    states, p = reference.ising_probabilities(J, h)
+    states, p = reference.ising_distribution(J, h)
     return J, h, states, rng.multinomial(20_000, p, size=500)
 
 

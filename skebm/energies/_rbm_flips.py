@@ -1,4 +1,4 @@
-"""The exact log-pseudolikelihood of a Bernoulli RBM: every unit of every row is flipped.
+"""Exact conditionals of a Bernoulli RBM: every visible unit of every row is flipped.
 
 log P(v_i | rest) = -log(1 + e^{F(v) - F(v with i flipped)}). Let x = c + W v be the fields of the
 hidden units, sigma_i = 1 - 2 v_i, a_j = tanh(x_j / 2) and tau_ji = tanh(W_ji / 2). Since
@@ -142,7 +142,17 @@ def log_pseudolikelihood(layers, flips, bits, out):
     for chunk in prange((n + CHUNK - 1) // CHUNK):
         low = np.int64(chunk) * CHUNK
         high = min(n, low + CHUNK)
-        flip_rows(layers, flips, bits[low:high], out[low:high])
+        flip_rows(layers, flips, bits[low:high], False, out[low:high])
+
+
+@kernel(writes=("out",))
+def ratio_matching(layers, flips, bits, out):
+    """out (n,) <- sum_i (1 - P(v_i | rest))^2 of packed states, every conditional exactly."""
+    n = bits.shape[0]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        low = np.int64(chunk) * CHUNK
+        high = min(n, low + CHUNK)
+        flip_rows(layers, flips, bits[low:high], True, out[low:high])
 
 
 @inline
@@ -173,8 +183,8 @@ def multiply_units(tau, ends, a, bits, digits, bias, product, powers):
 
 
 @inline
-def flip_rows(layers, flips, bits, out):
-    """The same for the rows of one chunk."""
+def flip_rows(layers, flips, bits, squares, out):
+    """The same for the rows of one chunk: logarithms, or squares."""
     n, n_visible = bits.shape[0], flips.constants.shape[1]
     flat = flips.single + flips.double
     x = np.empty((n, flips.order.shape[0]), layers.c.dtype)
@@ -222,7 +232,10 @@ def flip_rows(layers, flips, bits, out):
                         for i in range(right - left):
                             level[i] += math.log(product[i])
                             product[i] = 1.0
-                out[r] -= sum_log_1_plus(level, product, right - left)
+                if squares:
+                    out[r] += sum_squares(level, product, right - left)
+                else:
+                    out[r] -= sum_log_1_plus(level, product, right - left)
 
 
 @inline
@@ -301,3 +314,14 @@ def sum_log_1_plus(level, product, n):
         product[i] = np.int64(bits - (power << 52)).view(np.float64)
         level[i] = max(t - _CAP, 0.0) + (t - t)
     return _LOG_2 * powers + fold_sum(level, n) + math.log(fold_product(product, n))
+
+
+@inline
+def sum_squares(level, product, n):
+    """Sum of (odds / (1 + odds))^2 over n odds product e^level; NaN stays NaN."""
+    for i in range(n):
+        t = level[i]
+        odds = product[i] * exp(min(max(t, -600.0), 600.0))
+        flip = odds / (1.0 + odds) + (t - t)
+        level[i] = flip * flip
+    return fold_sum(level, n)

@@ -27,8 +27,8 @@ DENSE_SLOWNESS = 4.0
 class BernoulliRBM(Energy):
     """Energy of a Bernoulli-Bernoulli RBM, as a model of its visible units.
 
-    ``energy``, ``log_path``, ``hidden_probability`` and ``log_pseudolikelihood`` also take rows
-    as :func:`skebm._bits.pack` makes them, which is quicker.
+    ``energy``, ``log_path``, ``hidden_probability``, ``log_pseudolikelihood`` and
+    ``ratio_matching`` also take rows as :func:`skebm._bits.pack` makes them, which is quicker.
 
     Parameters
     ----------
@@ -106,13 +106,20 @@ class BernoulliRBM(Energy):
 
     def log_pseudolikelihood(self, X):
         """Sum_i log P(v_i | the others) in nats, (n,) float64; mean-field values are rounded."""
+        return self._of_flips(_rbm_flips.log_pseudolikelihood, X)
+
+    def ratio_matching(self, X):
+        """Sum_i (1 - P(v_i | the others))^2, (n,) float64; mean-field values are rounded."""
+        return self._of_flips(_rbm_flips.ratio_matching, X)
+
+    def _of_flips(self, kernel, X):
         bits = X if _is_packed(X) else pack(np.rint(X))
         out = np.empty(len(bits))
         flops = _rbm_flips.flops_per_weight(self._flip_tables)
         step = self.rows_per_call(flops)
         for low in range(0, len(bits), step):
             part = slice(low, low + step)
-            _rbm_flips.log_pseudolikelihood(
+            kernel(
                 self._layers, self._flip_tables, bits[part], out[part],
                 parallel=self._is_large(len(bits), flops),
             )  # fmt: skip

@@ -175,13 +175,23 @@ class BaseRBM(
         ndarray of shape (n_samples,), float64
             Sum over i of log p(x_i | all others), in nats.
         """
-        check_is_fitted(self)
-        rows, energy = self._rows(X), self._energy()
-        out = np.empty(len(rows))
-        with threads(self.n_jobs):
-            for part, block in rows.blocks(energy.dtype, energy.rows_per_call(FLIP_FLOPS)):
-                out[part] = energy.log_pseudolikelihood(block)
-        return out
+        return self._of_flips("log_pseudolikelihood", X)
+
+    def ratio_matching_loss(self, X):
+        """What ratio matching minimises: squared probabilities of the opposite of each unit.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data, coded as in training; mean-field values are rounded.
+
+        Returns
+        -------
+        float
+            Mean over rows of the sum over i of (1 - p(x_i | all others))^2, which is between 0
+            and n_features: the Brier score of all conditionals, exactly.
+        """
+        return float(self._of_flips("ratio_matching", X).mean())
 
     # -- chains --------------------------------------------------------------------------------
 
@@ -276,6 +286,15 @@ class BaseRBM(
         return self._fill(conditional_mean, X, n_gibbs_steps, random_state)
 
     # -- shared by the above -------------------------------------------------------------------
+
+    def _of_flips(self, method, X):
+        check_is_fitted(self)
+        rows, energy = self._rows(X), self._energy()
+        out = np.empty(len(rows))
+        with threads(self.n_jobs):
+            for part, block in rows.blocks(energy.dtype, energy.rows_per_call(FLIP_FLOPS)):
+                out[part] = getattr(energy, method)(block)
+        return out
 
     def _fill(self, method, X, n_gibbs_steps, random_state):
         check_is_fitted(self)
