@@ -112,10 +112,8 @@ class DrawsSpins:
                 states = _spins(rows.dense(np.arange(len(rows)), energy.dtype))
                 return self._encoded(sample(energy, states, n_gibbs_steps, entropy))
             n = n_samples if n_chains is None else min(n_chains, n_samples)
-            base = energy.base(self._marginals())
-            states = base.sample(n, (*entropy, START), energy.dtype)
-            kept = sample_thinned(energy, states, n_samples, n_gibbs_steps, thin, entropy)
-            return self._encoded(kept)
+            drawn = self._drawn(n_samples, n_gibbs_steps, entropy, n_chains=n, thin=thin)
+            return self._encoded(drawn)
 
     def gibbs(self, X, *, n_gibbs_steps=1, random_state=None):
         """Move every row by Gibbs sweeps.
@@ -186,6 +184,14 @@ class DrawsSpins:
         return self._fill(conditional_mean, X, n_gibbs_steps, random_state)
 
     # -- shared by the above -------------------------------------------------------------------
+
+    def _drawn(self, n_samples, n_gibbs_steps, entropy, *, n_chains=None, thin=1):
+        """Spins (n_samples, n_features) from chains that start at the base."""
+        energy = self._energy()
+        base, n_chains = energy.base(self._marginals()), n_chains or n_samples
+        states = base.sample(n_chains, (*entropy, START), energy.dtype)
+        with threads(self.n_jobs):
+            return sample_thinned(energy, states, n_samples, n_gibbs_steps, thin, entropy)
 
     def _fill(self, method, X, n_gibbs_steps, random_state):
         check_is_fitted(self)

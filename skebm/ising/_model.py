@@ -11,12 +11,13 @@ from skebm._validation import Coding, check_binary, check_parameters
 from skebm.criteria.spins import LOSSES, ConditionalLoss, SpinSample
 from skebm.energies import Ising
 from skebm.ising._chains import DrawsSpins
+from skebm.ising._inference import JudgesItself
 
 # Rounding errors that two entries of a symmetric matrix may differ by, as a share of the largest.
 _ROUNDING = {np.float32: 1e-6, np.float64: 1e-12}
 
 
-class BaseIsing(DrawsSpins, UnnormalizedModel):
+class BaseIsing(DrawsSpins, JudgesItself, UnnormalizedModel):
     """An Ising model as a density estimator."""
 
     # The criterion that the model was trained by, a key of ``LOSSES``; None for the likelihood.
