@@ -174,10 +174,12 @@ def test_all_kernels_are_known():
 
 def test_rows_and_chains_are_looped_over_in_parallel():
     """Lists the kernels that do work per row or chain outside prange: there are none."""
+    # Couplings that two conditionals share are descended one after the other.
+    sequential = "skebm.criteria._spin_nodes:descend_pairs"
     serial = {
         name: [ast.unparse(statement) for statement in found]
         for name, each in KERNELS.items()
-        if (found := list(serial_work(tree_of(each.function).body)))
+        if name != sequential and (found := list(serial_work(tree_of(each.function).body)))
     }
     assert serial == {}
     without = [
@@ -187,7 +189,7 @@ def test_rows_and_chains_are_looped_over_in_parallel():
             isinstance(n, ast.For) and is_prange(n) for n in ast.walk(tree_of(each.function))
         )
     ]
-    assert without == []
+    assert without == [sequential]
 
 
 def test_the_search_for_serial_loops_finds_them():
@@ -354,7 +356,9 @@ def test_results_are_documented(name):
     assert summary.endswith((".", ":")) or "." in text.split("\n\n")[0], name
     if inspect.isclass(TYPED[name]):
         attributes = section(text, "Attributes")
-        for attribute in ("components_", "history_", "n_iter_", "n_features_in_"):
+        ising = ("coupling_", "field_", "log_partition_", "n_iter_", "n_features_in_")
+        rbm = ("components_", "history_", "n_iter_", "n_features_in_")
+        for attribute in ising if name.endswith("Ising") else rbm:
             assert f"\n{attribute} :" in "\n" + attributes
         assert ">>>" in section(text, "Examples") and section(text, "References")
     else:

@@ -46,7 +46,7 @@ def problem_of(loss, *, joint=False, penalize_field=False, mask=None, **data):
 
 @pytest.mark.parametrize("loss", NAMES[:3])
 def test_terms_are_the_loss_and_its_derivatives(loss):
-    terms = called(_spin_losses.terms)
+    terms = called(_spin_losses.loss_terms)
     for t in np.linspace(-3.0, 3.0, 25):
         value, slope, curvature = terms(LOSSES[loss], t, 0.0)
         f = lambda x: reference.flip_loss(loss, x)  # noqa: E731
@@ -61,7 +61,7 @@ def test_terms_are_the_loss_and_its_derivatives(loss):
 
 
 def test_terms_are_stable_at_any_t():
-    terms = called(_spin_losses.terms)
+    terms = called(_spin_losses.loss_terms)
     assert terms(LOSSES["pseudolikelihood"], -1e6, 0.0) == (
         2e6,
         -2.0,

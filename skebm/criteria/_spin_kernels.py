@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from skebm._jit import inline, kernel
-from skebm.criteria._spin_losses import RISE, add_row, terms
+from skebm.criteria._spin_losses import RISE, add_row, loss_terms
 
 # Rows that are worked on together: their fields and slopes stay in the second-level cache.
 ROWS = 128
@@ -82,7 +82,7 @@ def curvature_blocks(S, weights, known, C, loss, peak, nodes, out):
                 q = np.float32(0.0)
                 if known.shape[0] == 0 or known[start + r, i]:
                     t = X[r, i] * np.dot(X[r], column)
-                    q = np.float32(weights[start + r] * terms(loss, np.float64(t), peak[i])[2])
+                    q = np.float32(weights[start + r] * loss_terms(loss, np.float64(t), peak[i])[2])
                 for j in range(p + 1):
                     scaled[r, j] = q * X[r, j]
             np.dot(X[: stop - start].T, scaled[: stop - start], part)

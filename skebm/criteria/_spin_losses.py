@@ -24,7 +24,7 @@ PSEUDOLIKELIHOOD, RATIO_MATCHING, RISE, LOG_RISE = range(4)
 
 
 @inline
-def terms(loss, t, peak):
+def loss_terms(loss, t, peak):
     """f, f' and the curvature at ``t``, from the table above; RISE is scaled by e^-peak."""
     if loss >= RISE:
         e = exp(-t - peak)
@@ -41,7 +41,7 @@ def terms(loss, t, peak):
 @inline
 def _add_row(loss, weight, s, field, peak, value, slope):
     for i in range(field.shape[0]):
-        f, df, _ = terms(loss, s[i] * field[i], peak[i])
+        f, df, _ = loss_terms(loss, s[i] * field[i], peak[i])
         value[i] += weight * f
         slope[i] = weight * df * s[i]
 
@@ -61,7 +61,7 @@ def add_row(loss, weight, s, field, peak, value, slope):
 @inline
 def _fill_node(loss, weights, s, field, peak, value, slope, curvature):
     for r in range(field.shape[0]):
-        f, df, ddf = terms(loss, s[r] * field[r], peak)
+        f, df, ddf = loss_terms(loss, s[r] * field[r], peak)
         value[r] = weights[r] * f
         slope[r] = weights[r] * df * s[r]
         curvature[r] = weights[r] * ddf

@@ -177,6 +177,7 @@ class _ExactSearch:
         self._initial = np.concatenate([(h + J @ self._center)[self._fields], J[self._pairs]])
 
     def start(self):
+        """Coordinates of the start."""
         z = self._initial * self._scale
         if not self._split:
             return z

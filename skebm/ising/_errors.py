@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from skebm._jit import single_threaded_blas
 from skebm.criteria.spins import LOSSES, ConditionalLoss
-from skebm.energies._ising_moments import log_weights, spins_of
+from skebm.energies._ising_moments import spin_log_weights, spins_of
 
 # Numbers in the curvatures together: 1.6 GB.
 MOST_NUMBERS = 200_000_000
@@ -253,7 +253,7 @@ def fisher_information(C, pairs):
     """Covariance of :func:`statistics` under the model, (k, k), by a sum over all states."""
     p, step = len(C), 4096
     blocks = [np.arange(low, min(2**p, low + step)) for low in range(0, 2**p, step)]
-    logs = [log_weights(spins_of(numbers, p), C[:, :-1], C[:, -1]) for numbers in blocks]
+    logs = [spin_log_weights(spins_of(numbers, p), C[:, :-1], C[:, -1]) for numbers in blocks]
     peak = max(part.max() for part in logs)
     chances = [np.exp(part - peak) for part in logs]
     mass = sum(part.sum() for part in chances)

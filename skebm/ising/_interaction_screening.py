@@ -42,7 +42,7 @@ class InteractionScreeningIsing(LearnsFromConditionals):
         edges down to 1 % of it, or their values.
     ebic_gamma : float, default=0.25
         How much the extended BIC minds the number of possible edges; 0 is the BIC.
-    tol : float, default=1e-6
+    tol : float, default=1e-06
         Largest violation of an optimality condition (an entry of the gradient) at the end.
     max_iter : int, default=1000
         Steps at the most, each a pass over all rows and couplings or two.

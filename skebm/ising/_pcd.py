@@ -74,7 +74,7 @@ class PCDIsing(BaseIsing):
         model.
     mask : array-like of shape (n_features, n_features), default=None
         Symmetric, true where a coupling may differ from zero; None means everywhere.
-    tol : float, default=1e-6
+    tol : float, default=1e-06
         Largest violation of an optimality condition at the end of an exact fit.
     max_iter : int, default=1000
         Steps of an exact fit at the most.
