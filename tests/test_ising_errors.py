@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from reference import ising_probabilities, z_limit
+from reference import ising_distribution, z_limit
 from scipy import stats
 
 from skebm.ising import InteractionScreeningIsing, PseudoLikelihoodIsing, RatioMatchingIsing
@@ -215,7 +215,7 @@ def test_likelihood_has_the_inverse_fisher_information_in_expectation():
     p, n = 5, 1000.0
     J = np.triu(rng.normal(0.0, 0.5, (p, p)), 1)
     J, h = J + J.T, rng.normal(0.0, 0.5, p)
-    states, chances = ising_probabilities(J, h)
+    states, chances = ising_distribution(J, h)
     pairs = list(itertools.combinations(range(p), 2))
     T = np.array([[*s, *(s[i] * s[j] for i, j in pairs)] for s in states])
     mean = chances @ T
@@ -326,7 +326,7 @@ def test_intervals_cover(loss, rule):
     p = 4
     J = np.triu(rng.normal(0.0, 0.4, (p, p)), 1)
     J, h = J + J.T, rng.normal(0.0, 0.3, p)
-    states, chances = ising_probabilities(J, h)
+    states, chances = ising_distribution(J, h)
     upper = np.triu_indices(p, 1)
     z = np.empty((300, p + len(upper[0])))
     for each in z:
