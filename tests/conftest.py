@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 
-from skebm import CDRBM, PCDRBM, RdmRBM
+from skebm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 from skebm.datasets import make_bars_and_stripes
 
+RBMS = [CDRBM, PCDRBM, RdmRBM, PseudoLikelihoodRBM, RatioMatchingRBM]
 
-@pytest.fixture(params=[CDRBM, PCDRBM, RdmRBM], ids=lambda cls: cls.__name__)
+
+@pytest.fixture(params=RBMS, ids=lambda cls: cls.__name__)
 def estimator_class(request):
     """Every RBM estimator in turn."""
     return request.param

@@ -272,6 +272,20 @@ def contrastive_update(
     db = [dot(shares, [v[i] for v in rows]) - dot(dW[:, i], lam) for i in range(n_visible)]
     dc = [dot(shares, [p[j] for p in active]) - dot(dW[j], mu) for j in range(n_hidden)]
 
+    lam = followed_mean(lam, active[: len(data)], row_weights, offset_rate)
+    return (*stepped(model, velocity, (dW, db, dc), rate, momentum, weight_decay, l1), lam)
+
+
+def followed_mean(lam, active, row_weights, offset_rate=0.01):
+    """The hidden offsets, a little nearer to the weighted mean of P(h = 1 | data)."""
+    means = [dot(row_weights, [p[j] for p in active]) for j in range(len(lam))]
+    return lam + offset_rate * (np.array(means) / math.fsum(row_weights) - lam)
+
+
+def stepped(model, velocity, slopes, rate, momentum=0.0, weight_decay=0.0, l1=0.0):
+    """(model, velocity) after a step along ``slopes``; decay and l1 act on W alone."""
+    (W, b, c), (dW, db, dc) = model, slopes
+    n_hidden, n_visible = len(c), len(b)
     step = np.empty_like(dW)
     for j in range(n_hidden):
         for i in range(n_visible):
@@ -281,14 +295,66 @@ def contrastive_update(
         rate * np.array(db) + momentum * velocity[1],
         rate * np.array(dc) + momentum * velocity[2],
     )
-    mean_active = [dot(row_weights, [p[j] for p in active[: len(data)]]) for j in range(n_hidden)]
-    lam = lam + offset_rate * (np.array(mean_active) / math.fsum(row_weights) - lam)
     W, b, c = (x + move for x, move in zip(model, velocity))
     for j in range(n_hidden):
         for i in range(n_visible):
             size = max(abs(W[j, i]) - rate * l1, 0.0)
             W[j, i] = math.copysign(size, W[j, i])
-    return (W, b, c), velocity, lam
+    return (W, b, c), velocity
+
+
+def flip_losses(W, b, c, v):
+    """F(v with i flipped) - F(v) of every unit i."""
+    differences = []
+    for i in range(len(b)):
+        flipped = np.array(v, dtype=float)
+        flipped[i] = 1.0 - flipped[i]
+        differences.append(closed_free_energy(W, b, c, flipped) - closed_free_energy(W, b, c, v))
+    return differences
+
+
+def ratio_matching(W, b, c, v):
+    """Sum over i of (1 / (1 + p(v) / p(v with i flipped)))^2 (Deep Learning, equation 18.26)."""
+    return math.fsum(sigmoid(-difference) ** 2 for difference in flip_losses(W, b, c, v))
+
+
+def flip_slopes(W, b, c, data, row_weights, ratio):
+    """Minus the gradient of the mean loss, a flip at a time: (dW, db, dc).
+
+    The loss of a flip with D = F(flipped) - F(v) is -log sigmoid(D), or sigmoid(-D)^2.
+    """
+    dW, db, dc = np.zeros((len(c), len(b))), np.zeros(len(b)), np.zeros(len(c))
+    for v, weight in zip(data, row_weights):
+        for i, difference in enumerate(flip_losses(W, b, c, v)):
+            flipped = np.array(v, dtype=float)
+            flipped[i] = 1.0 - flipped[i]
+            slope = sigmoid(-difference)
+            if ratio:
+                slope *= 2.0 * sigmoid(-difference) * sigmoid(difference)
+            for state, share in ((flipped, slope), (np.array(v, dtype=float), -slope)):
+                share *= -weight / len(data)  # dF/dtheta is minus what stands below
+                p = np.array(hidden_probability(W, c, state))
+                dW += share * np.outer(p, state)
+                db += share * state
+                dc += share * p
+    return dW, db, dc
+
+
+def flip_update(
+    model, velocity, offsets, data, row_weights, rate, ratio,
+    momentum=0.0, weight_decay=0.0, l1=0.0,
+):  # fmt: skip
+    """One step down the mean loss of flips, with both layers centred in the gradient.
+
+    Centred parameters are b' = b + W' lambda and c' = c + W mu: the steps of W, b' and c'
+    follow their gradients. Returns (model, velocity, lambda).
+    """
+    (W, _, c), (mu, lam) = model, offsets
+    dW, db, dc = flip_slopes(*model, data, row_weights, ratio)
+    dW = dW - np.outer(lam, db) - np.outer(dc, mu)
+    slopes = dW, db - dW.T @ lam, dc - dW @ mu
+    lam = followed_mean(lam, [hidden_probability(W, c, v) for v in data], row_weights)
+    return (*stepped(model, velocity, slopes, rate, momentum, weight_decay, l1), lam)
 
 
 def exact_update(model, velocity, offsets, data, row_weights, rate, *penalty):

@@ -163,7 +163,7 @@ def older_scikit_learn(monkeypatch):
 
 
 def test_older_scikit_learn_fits_the_same(older_scikit_learn, bits):
-    for name in ("CDRBM", "PCDRBM", "RdmRBM"):
+    for name in ("CDRBM", "PCDRBM", "RdmRBM", "PseudoLikelihoodRBM", "RatioMatchingRBM"):
         cls = getattr(older_scikit_learn, name)
         assert cls is not getattr(skebm, name) and not hasattr(cls, "set_callbacks")
         model = cls(4, n_iter=3, random_state=0).fit(bits)

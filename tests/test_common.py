@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skebm import CDRBM, PCDRBM, RdmRBM
+from skebm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 
 # Minibatches are drawn, so repeating a row and doubling its weight give other minibatches; that
 # both mean the same is shown on one full batch in test_rbm.py.
@@ -29,8 +29,11 @@ _STRICT = {
 }
 
 
+ESTIMATORS = (CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM)
+
+
 @parametrize_with_checks(
-    [cls(3, n_iter=2, random_state=0) for cls in (CDRBM, PCDRBM, RdmRBM)],
+    [cls(3, n_iter=2, random_state=0) for cls in ESTIMATORS],
     expected_failed_checks=lambda estimator: _EXPECTED,
     **_STRICT,
 )
@@ -86,7 +89,7 @@ def test_refitting_without_names_forgets_them(estimator_class, frame):
 def test_every_parameter_is_checked_by_name(estimator_class, bits, name):
     """No parameter accepts an object of a class that it has never heard of."""
     if name not in estimator_class().get_params():
-        pytest.skip("CD has as many chains as the minibatch has rows")
+        pytest.skip(f"{estimator_class.__name__} has no {name}")
     model = estimator_class().set_params(**{name: type("Unheard", (), {})()})
     with pytest.raises((TypeError, ValueError), match=rf"\b{name} must"):
         model.fit(bits)

@@ -11,13 +11,29 @@ import scipy.sparse as sp
 from joblib import Parallel, delayed, parallel_config
 from threadpoolctl import threadpool_limits
 
-from skebm import CDRBM, PCDRBM, RdmRBM, _jit, criteria, energies
+from skebm import (
+    CDRBM,
+    PCDRBM,
+    InteractionScreeningIsing,
+    PCDIsing,
+    PseudoLikelihoodIsing,
+    PseudoLikelihoodRBM,
+    RatioMatchingIsing,
+    RatioMatchingRBM,
+    RdmRBM,
+    _jit,
+    criteria,
+    energies,
+)
 from skebm.energies import BernoulliRBM, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
+    pytest.mark.filterwarnings("ignore:.*did not converge"),
+]
 
-ESTIMATORS = (CDRBM, PCDRBM, RdmRBM)
+ESTIMATORS = (PseudoLikelihoodRBM, RatioMatchingRBM, CDRBM, PCDRBM, RdmRBM)
 DTYPES = ("float32", "float64")
 
 
@@ -48,6 +64,7 @@ def results(dtype, **params):
     yield model.free_energy(X[:50])
     yield model.transform(X[:50])
     yield model.log_pseudolikelihood(X)
+    yield np.array(model.ratio_matching_loss(X))
     yield model.sample(700, n_gibbs_steps=3, random_state=0)
     yield model.conditional_sample(hole, n_gibbs_steps=2, random_state=0)
     yield model.impute(hole, n_gibbs_steps=2, random_state=0)
@@ -107,9 +124,30 @@ def ising_results(dtype):
     yield from (few.exact_moments().gradient, few.exact_sample(700, (1, 2, 3)))
 
 
+def learned_ising(dtype, n_jobs=None, random_state=0):
+    """Couplings by every solver and criterion, cut short where all spins take part."""
+    X, common = data(dtype), {"n_jobs": n_jobs, "max_iter": 9}
+    for model in (
+        PseudoLikelihoodIsing(1e-3, **common),
+        InteractionScreeningIsing(1e-3, symmetrize="mean", **common),
+        PseudoLikelihoodIsing(0.05, l1_ratio=1.0, **common),
+        PseudoLikelihoodIsing("ebic", l1_ratio=1.0, symmetrize="and", alphas=2, **common),
+        RatioMatchingIsing(1e-3, **common),
+        InteractionScreeningIsing(0.1, loss="logrise", l1_ratio=0.5, symmetrize="or", **common),
+        PCDIsing(n_iter=3, random_state=random_state, n_jobs=n_jobs),
+    ):
+        for columns in (9, 130):
+            model.fit(X[:, :columns])
+            yield from (model.coupling_, model.field_)
+    exact = PCDIsing(n_gibbs_steps="exact", **common).fit(X[:, :9])
+    yield from (exact.coupling_, *exact.standard_errors().values())
+
+
 def digest(dtype, **params):
-    total = hashlib.sha256()
-    for array in (*results(dtype, **params), *ising_results(dtype)):
+    total, shared = hashlib.sha256(), {k: v for k, v in params.items() if k != "verbose"}
+    for array in (
+        *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared)
+    ):  # fmt: skip
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
 
@@ -142,11 +180,13 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "anneal", "anneal_between", "anneal_spins", "_enumerate", "gibbs", "gibbs_clamped",
+        "add_conditionals", "anneal", "anneal_between", "anneal_spins", "curvature_blocks",
+        "descend_nodes", "descend_pairs", "_enumerate", "follow_flips", "gibbs", "gibbs_clamped",
         "gibbs_clamped_spins", "gibbs_spins", "hidden_probability", "local_fields", "log_path",
-        "log_pseudolikelihood", "pack_ones", "packed_hidden_probability", "packed_log_path",
-        "plus_probability", "spin_energy", "spin_log_pseudolikelihood", "sum_columns",
-        "sum_moments", "sum_spins", "train", "visible_probability", "weigh_states",
+        "log_pseudolikelihood", "model_nodes", "multiply_blocks", "multiply_shared", "pack_ones",
+        "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",
+        "spin_energy", "spin_log_pseudolikelihood", "sum_columns", "sum_moments", "sum_spins",
+        "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 
 
@@ -177,7 +217,14 @@ def test_the_reference_takes_both_sides_of_the_threshold(monkeypatch):
 
     monkeypatch.setattr(_jit.Kernel, "_run", spy)
     digest("float32")
-    for name in ("train", "gibbs", "anneal", "packed_log_path", "packed_hidden_probability"):
+    for name in (
+        "train",
+        "follow_flips",
+        "gibbs",
+        "anneal",
+        "packed_log_path",
+        "packed_hidden_probability",
+    ):
         assert {(name, "serial"), (name, "parallel")} <= kinds
 
 

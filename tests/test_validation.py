@@ -67,7 +67,7 @@ def snapshot(estimator):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_bad_parameter_is_named(estimator_class, bits, method, name, value):
     if name not in estimator_class().get_params():
-        pytest.skip("CD has as many chains as the minibatch has rows")
+        pytest.skip(f"{estimator_class.__name__} has no {name}")
     model = estimator_class().set_params(**{name: value})
     before = snapshot(model)
     with pytest.raises((TypeError, ValueError), match=rf"\b{name} must"):

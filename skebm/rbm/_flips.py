@@ -17,12 +17,14 @@ class FlipRBM(BaseRBM):
     def _check_rows(self, rows):
         if rows.is_binary:
             return
-        for part, block in rows.blocks(np.float64):
+        for _, block in rows.blocks(np.float64):
             found = np.argwhere((block != 0) & (block != 1))
             if len(found):
                 row, column = found[0]
+                names = getattr(self, "feature_names_in_", None)
+                name = "" if names is None else f" ({names[column]!r})"
                 raise ValueError(
                     f"{type(self).__name__}: X must hold only 0 and 1 with binarize=None, found "
-                    f"{block[row, column]:g} in row {part.start + row}, column {column}: the "
-                    "opposite of a value between them is not defined. Set binarize to a threshold."
+                    f"{block[row, column]:g} in column {column}{name}: a value between them has no "
+                    "opposite. Set binarize to a threshold."
                 )

@@ -16,7 +16,7 @@ class PseudoLikelihoodRBM(FlipRBM):
     ----------
     n_components : int, default=256
         Number of hidden units.
-    learning_rate : float, default=0.1
+    learning_rate : float, default=0.2
         Step along the gradient of the mean log-pseudolikelihood per row; positive.
     batch_size : int, default=10
         Rows of a minibatch. Minibatches differ by one row at most, so none is short.
@@ -109,3 +109,40 @@ class PseudoLikelihoodRBM(FlipRBM):
     """
 
     _kind = PSEUDOLIKELIHOOD
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        learning_rate=0.2,
+        batch_size=10,
+        n_iter=10,
+        verbose=0,
+        random_state=None,
+        center=True,
+        learning_rate_schedule="geometric",
+        momentum=0.0,
+        weight_decay=0.0,
+        l1=0.0,
+        binarize=0.5,
+        track_log_partition=False,
+        warm_start=False,
+        n_jobs=None,
+    ):
+        super().__init__(
+            n_components,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            n_iter=n_iter,
+            verbose=verbose,
+            random_state=random_state,
+            center=center,
+            learning_rate_schedule=learning_rate_schedule,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            l1=l1,
+            binarize=binarize,
+            track_log_partition=track_log_partition,
+            warm_start=warm_start,
+            n_jobs=n_jobs,
+        )

@@ -17,7 +17,7 @@ class RatioMatchingRBM(FlipRBM):
     ----------
     n_components : int, default=256
         Number of hidden units.
-    learning_rate : float, default=0.1
+    learning_rate : float, default=0.5
         Step along minus the gradient of the mean loss per row; positive.
     batch_size : int, default=10
         Rows of a minibatch. Minibatches differ by one row at most, so none is short.
@@ -110,3 +110,40 @@ class RatioMatchingRBM(FlipRBM):
     """
 
     _kind = RATIO
+
+    def __init__(
+        self,
+        n_components=256,
+        *,
+        learning_rate=0.5,
+        batch_size=10,
+        n_iter=10,
+        verbose=0,
+        random_state=None,
+        center=True,
+        learning_rate_schedule="geometric",
+        momentum=0.0,
+        weight_decay=0.0,
+        l1=0.0,
+        binarize=0.5,
+        track_log_partition=False,
+        warm_start=False,
+        n_jobs=None,
+    ):
+        super().__init__(
+            n_components,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            n_iter=n_iter,
+            verbose=verbose,
+            random_state=random_state,
+            center=center,
+            learning_rate_schedule=learning_rate_schedule,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            l1=l1,
+            binarize=binarize,
+            track_log_partition=track_log_partition,
+            warm_start=warm_start,
+            n_jobs=n_jobs,
+        )
