@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from benchmarks import estimates, speed
+from benchmarks import estimates, ising_speed, speed
 from benchmarks.adapters import Budget, adapter, timed
 from benchmarks.data import load, read_arrays
 from benchmarks.processes import in_fresh_process
@@ -121,6 +121,14 @@ def trackings(problem, folder):
     yield from map(_rounded, estimates.tracking(problem, folder))
 
 
+# -- speed of Ising models -------------------------------------------------------------------
+
+
+def ising_speeds(problem, folder):
+    """Time learning, log Z and chains of Ising models beside peers."""
+    yield from map(_rounded, ising_speed.times(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
@@ -128,6 +136,7 @@ KINDS = {
     "coverage": coverages,
     "accuracy": accuracies,
     "tracking": trackings,
+    "ising speed": ising_speeds,
 }
 
 

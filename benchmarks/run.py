@@ -52,7 +52,7 @@ def header(name, found):
     """What a reader needs to repeat or to distrust the numbers."""
     return {
         "problem": name,
-        "versions": "; ".join(found),
+        "versions": "; ".join(dict.fromkeys(found)),
         "numerics": f"numpy {np.__version__}, numba {numba.__version__}",
         "python": platform.python_version(),
         "processor": f"{processor()}, {os.cpu_count()} cores, {numba.get_num_threads()} threads",
@@ -140,7 +140,7 @@ def chosen(problem, options):
     if options.repetitions:
         for row in problem["rows"]:
             row.update(repetitions=options.repetitions)
-    if options.quick and problem["kind"] == "speed":
+    if options.quick and "speed" in problem["kind"]:
         quick(problem)
     if not problem["rows"]:
         raise SystemExit("no row is left to measure")

@@ -66,4 +66,7 @@ def quick(problem):
                 row[key] = min(row[key], small)
 
 
-_QUICK = {"n_rows": 1500, "gflop": 1, "temperatures": 5, "states": 2048, "epochs": 1}
+_QUICK = {
+    "n_rows": 1500, "gflop": 1, "temperatures": 5, "states": 2048, "epochs": 1,
+    "n_spins": 16, "n_alphas": 4, "n_sweeps": 20,
+}  # fmt: skip

@@ -18,6 +18,13 @@ LIBRARIES = {
     "rbms": "benchmarks.adapters.rbms",
     "NumPy": "benchmarks.adapters.numpy",
     "independent": "benchmarks.adapters.independent",
+    "skebm joint": "benchmarks.adapters.skebm",
+    "scikit-learn lbfgs": "benchmarks.adapters.logistic",
+    "scikit-learn newton-cholesky": "benchmarks.adapters.logistic",
+    "scikit-learn liblinear": "benchmarks.adapters.logistic",
+    "scikit-learn saga": "benchmarks.adapters.logistic",
+    "skglm": "benchmarks.adapters.skglm",
+    "dwave-samplers": "benchmarks.adapters.dwave",
 }
 
 # Rows that a library learns from before the clock starts, so that nothing is compiled after.

@@ -42,9 +42,9 @@ def measure_memory(row):
     peer = adapter(row["library"])
     X, shape = training_rows(row, None), update_shape(row)
     peer.update_seconds(X[: _WARM_UP_BATCHES * row["batch_size"]], *shape)
-    before = _forget_peak()
+    before = forget_peak()
     seconds = peer.update_seconds(X, *shape)
-    peak = _megabytes("VmHWM")
+    peak = resident_megabytes("VmHWM")
     return {
         "seconds": seconds,
         "megabytes": peak - before,
@@ -59,16 +59,16 @@ def data_megabytes(X):
     return sum(part.nbytes for part in parts) / 1e6
 
 
-def _forget_peak():
+def forget_peak():
     """Let the system's record of the peak start anew; returns what is in use, in megabytes."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError as error:
         raise SystemExit(f"the memory rows need Linux ({error})") from error
-    return _megabytes("VmRSS")
+    return resident_megabytes("VmRSS")
 
 
-def _megabytes(entry):
+def resident_megabytes(entry):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(entry))
 
