@@ -1,4 +1,4 @@
-"""Data sets by name, as binary float32 arrays with a train and a test part."""
+"""Data sets by name, as binary float32 arrays with a train and a test part, some with a third."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +9,11 @@ from sklearn.model_selection import train_test_split
 
 
 class Data(NamedTuple):
-    """Rows to learn from and rows to score, both (n, n_features) float32 of 0 and 1."""
+    """Rows to learn from, to score and, or None, to choose by: (n, n_features) float32, 0 and 1."""
 
     train: np.ndarray
     test: np.ndarray
+    valid: np.ndarray | None = None
 
 
 def load(name, folder):
@@ -45,18 +46,35 @@ def _mnist(folder):
 def _split(path):
     def read(folder):
         arrays = read_arrays(folder, path)
-        return arrays["train"], arrays["test"]
+        return arrays["train"], arrays["test"], arrays["valid"]
 
     return read
 
+
+def _whole(path, key):
+    """A set without parts: all rows are learned from and scored."""
+
+    def read(folder):
+        rows = read_arrays(folder, path)[key]
+        return rows, rows
+
+    return read
+
+
+_DEBD = (
+    "nltcs", "plants", "jester", "accidents", "dna", "kosarek", "msweb", "book",
+)  # fmt: skip
 
 _SETS = {
     "digits": _digits,
     "mnist": _mnist,
     "inverted_mnist": lambda folder: [~part for part in _mnist(folder)],
     "binarized_mnist": _split("mnist/binarized_mnist_fixed"),
-    "nltcs": _split("debd/nltcs"),
-    "plants": _split("debd/plants"),
+    **{name: _split(f"debd/{name}") for name in _DEBD},
     "adult": _split("nade/adult"),
     "mushrooms": _split("nade/mushrooms"),
+    "scotus_liberal": _whole("ising/scotus_rehnquist2_9", "liberal"),
+    "scotus_majority": _whole("ising/scotus_rehnquist2_9", "majority"),
+    "reinis": _whole("ising/reinis", "table"),
+    "spikes15": _whole("ising/maxent_toolbox_spikes", "spikes15"),
 }

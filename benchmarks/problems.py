@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from benchmarks import estimates, ising_speed, speed
+from benchmarks import estimates, ising_densities, ising_speed, ising_structure, speed
 from benchmarks.adapters import Budget, adapter, timed
 from benchmarks.data import load, read_arrays
 from benchmarks.processes import in_fresh_process
@@ -129,6 +129,19 @@ def ising_speeds(problem, folder):
     yield from map(_rounded, ising_speed.times(problem, folder))
 
 
+# -- quality of Ising models -----------------------------------------------------------------
+
+
+def structures(problem, folder):
+    """How many rows it takes to find the graph of a lattice."""
+    yield from map(_rounded, ising_structure.structure(problem, folder))
+
+
+def densities(problem, folder):
+    """Test log-likelihood of Ising models beside independent columns and trees."""
+    yield from map(_rounded, ising_densities.densities(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
@@ -137,6 +150,8 @@ KINDS = {
     "accuracy": accuracies,
     "tracking": trackings,
     "ising speed": ising_speeds,
+    "structure": structures,
+    "densities": densities,
 }
 
 

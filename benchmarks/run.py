@@ -1,8 +1,8 @@
 """Run problems of ``config.toml``: ``python -m benchmarks.run NAME... --data FOLDER``.
 
 Writes ``results/NAME.csv``: a header of lines that begin with ``#`` and say what ran where, then
-a table. The problems ``digits``, ``scaling`` and ``coverage`` need no folder. A trial with
-``--only``, ``--library``, ``--seconds``, ``--repetitions`` or ``--quick`` needs another
+a table. The problems ``digits``, ``scaling``, ``coverage`` and ``structure`` need no folder. A trial
+with ``--only``, ``--library``, ``--seconds``, ``--repetitions`` or ``--quick`` needs another
 ``--output`` than the tracked results.
 """
 
@@ -107,7 +107,7 @@ def shown(problem, rows):
 
 SHOWN = (
     "seconds", "loglik", "lower", "upper", "error", "stderr_log_z", "converged", "coverage",
-    "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra",
+    "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra", "rows_needed",
 )  # fmt: skip
 
 
