@@ -72,6 +72,7 @@ def structure_row(row, enough, too_few, trials, seconds):
         "constant": CONSTANTS[row["model"]],
         "repetitions": row["repetitions"],
         "searches": len(enough),
+        "precision": row["precision"],
         "rows_needed": float(np.median(enough)),
         "least": min(enough),
         "most": max(enough),
