@@ -27,18 +27,18 @@ CLOSED = {"independent": Independent, "Chow-Liu": ChowLiu}
 def densities(problem, folder):
     """Every row of the problem, all rows of one data set in one process."""
     for _, rows in itertools.groupby(problem["rows"], key=lambda row: row["data"]):
-        yield from in_fresh_process(measure_set, list(rows), problem.get("alphas"), folder)
+        yield from in_fresh_process(measure_set, list(rows), problem, folder)
 
 
-def measure_set(rows, alphas, folder):
+def measure_set(rows, problem, folder):
     """Results of rows about one data set; the penalty is chosen once."""
     data = load(rows[0]["data"], folder)
-    chosen = functools.cache(lambda: chosen_alpha(data, alphas))
-    return [measure(row, data, chosen) for row in rows]
+    chosen = functools.cache(lambda: chosen_alpha(data, problem["alphas"]))
+    return [measure(row, data, chosen, problem.get("score", {})) for row in rows]
 
 
-def measure(row, data, chosen):
-    """One model of one data set, learned and scored."""
+def measure(row, data, chosen, options):
+    """One model of one data set, learned and scored; ``options`` go to ``log_partition``."""
     if row["model"] in CLOSED:
         seconds, density = timed(CLOSED[row["model"]], data.train)
         return density_row(row, data, np.nan, seconds, closed_score(density, data))
@@ -46,7 +46,8 @@ def measure(row, data, chosen):
     if row["model"] == "PCD":
         alpha /= 2.0
     seconds, model = timed(fitted, row["model"], alpha, data.train)
-    return density_row(row, data, alpha, seconds, score(model.coupling_, model.field_, data))
+    scored = score(model.coupling_, model.field_, data, **options)
+    return density_row(row, data, alpha, seconds, scored)
 
 
 def density_row(row, data, alpha, seconds, scored):
@@ -120,11 +121,13 @@ def spins(X):
 
 def closed_score(density, data):
     """Likelihoods that need no log Z."""
-    loglik, train = (density.log_density(part).mean() for part in (data.test, data.train))
-    return scores(loglik, train, loglik, loglik, 0.0, "closed", True)
+    test, train = (density.log_density(part) for part in (data.test, data.train))
+    return scores(test, train, 0.0, 0.0, 0.0) | {
+        "stderr_log_z": 0.0, "method": "closed", "converged": 1,
+    }  # fmt: skip
 
 
-def score(coupling, field, data):
+def score(coupling, field, data, **options):
     """Likelihoods of an Ising model, log Z summed or by AIS from independent columns."""
     from skebm.energies import Ising
     from skebm.partition import log_partition
@@ -132,18 +135,20 @@ def score(coupling, field, data):
     energy = Ising(np.asarray(coupling, np.float64), np.asarray(field, np.float64))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # it stands in the table
-        log_z = log_partition(energy, energy.base(marginals(data.train)), random_state=0)
-    test, train = (-energy.energy(spins(part)).mean() for part in (data.test, data.train))
-    ends = [test - each for each in (log_z.value, log_z.lower, log_z.upper)]
-    loglik, upper, lower = ends
-    return scores(
-        loglik, train - log_z.value, lower, upper, log_z.stderr, log_z.method, log_z.converged
-    )
-
-
-def scores(loglik, train, lower, upper, stderr, method, converged):
-    """Columns of a result."""
-    return {
-        "loglik": loglik, "lower": lower, "upper": upper, "stderr_log_z": stderr, "method": method,
-        "converged": int(converged), "train_loglik": train,
+        base = energy.base(marginals(data.train))
+        log_z = log_partition(energy, base, random_state=0, **options)
+    test, train = (-energy.energy(spins(part)) for part in (data.test, data.train))
+    return scores(test, train, log_z.value, log_z.lower, log_z.upper) | {
+        "stderr_log_z": log_z.stderr, "method": log_z.method, "converged": int(log_z.converged),
     }  # fmt: skip
+
+
+def scores(test, train, value, lower, upper):
+    """Means of unnormalised log-likelihoods less log Z, its interval, the error of the test rows."""
+    return {
+        "loglik": test.mean() - value,
+        "lower": test.mean() - upper,
+        "upper": test.mean() - lower,
+        "train_loglik": train.mean() - value,
+        "stderr_rows": test.std(ddof=1) / np.sqrt(len(test)),
+    }
