@@ -144,7 +144,7 @@ def score(coupling, field, data, **options):
 
 
 def scores(test, train, value, lower, upper):
-    """Means of unnormalised log-likelihoods less log Z, its interval, the error of the test rows."""
+    """Means of unnormalised log-likelihoods less log Z, with the error of log Z and of rows."""
     return {
         "loglik": test.mean() - value,
         "lower": test.mean() - upper,
