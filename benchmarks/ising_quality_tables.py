@@ -23,8 +23,8 @@ _STRUCTURE = (
     "Rows needed to find the graph of a 4 × 4 torus, 16 spins and 32 couplings ±J without fields, "
     "exactly and in {repetitions:.0f} of {repetitions:.0f} data sets, by the protocol of Lokhov et "
     "al. (2018): L1 for each conditional at c √(log(p²/0.05)/M), both estimates of a coupling "
-    "averaged, an edge beyond J/2. c is {constants}; ratio matching's is half of "
-    "pseudolikelihood's, as its gradient is at independent spins. Median (and extremes) of "
+    "averaged, an edge beyond J/2. c is {constants}; that of RM is ours, half of PL's as its "
+    "gradient is at independent spins, and ¼ stands for a quarter of c. Median (and extremes) of "
     "{searches:.0f} bisections to {percent:.0f} % with data of their own ({versions}, {date})."
 )
 

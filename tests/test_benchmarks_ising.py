@@ -120,7 +120,7 @@ def test_states_of_the_lattice(graph):
     np.testing.assert_allclose(probabilities, unnormalized / unnormalized.sum(), rtol=1e-10)
 
 
-@pytest.mark.parametrize("model", ["PL", "RISE", "RM"])
+@pytest.mark.parametrize("model", ["PL", "RISE", "RM", "RM ¼"])
 def test_graph_is_found_with_enough_rows_only(model):
     """100,000 rows at 0.5 are enough (published), 60 are not, and the seeds decide."""
     row = {"graph": "spin glass", "coupling": 0.5, "model": model}
@@ -171,6 +171,8 @@ def test_constant_of_ratio_matching_is_that_of_its_gradient():
     }
     steep = {name: (f(1e-5) - f(-1e-5)) / 2e-5 for name, f in slope.items()}
     constants = ising_structure.CONSTANTS
+    for name in ("PL", "RISE", "RM"):
+        assert constants[f"{name} ¼"] == constants[name] / 4
     assert constants["RM"] / constants["PL"] == pytest.approx(steep["RM"] / steep["PL"], rel=1e-6)
 
 
@@ -291,7 +293,7 @@ def test_rows_have_names_of_their_own():
     for name in ("structure", "densities"):
         labels = [settings.label(row) for row in SETTINGS[name]["rows"]]
         assert len(set(labels)) == len(labels)
-    assert len(SETTINGS["structure"]["rows"]) == 2 * 3 * 3
+    assert len(SETTINGS["structure"]["rows"]) == 2 * 3 * 6
     known = {row["data"] for row in SETTINGS["densities"]["rows"]}
     assert known <= set(data._SETS)
 
@@ -337,6 +339,6 @@ def test_section_has_what_was_measured(names, tmp_path):
     made = {"structure": made_up_structure(), "densities": made_up_densities()}
     results = {name: written(tmp_path / f"{name}.csv", made[name]) for name in names}
     text = ising_quality_tables.section(results)
-    assert ("| graph | J | PL | RISE | RM |" in text) == ("structure" in names)
+    assert ("| graph | J | PL | RISE | RM | PL ¼ |" in text) == ("structure" in names)
     assert ("| data | model |" in text) == ("densities" in names)
     assert text.startswith("\n") and text.endswith("|\n")
