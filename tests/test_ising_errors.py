@@ -8,7 +8,12 @@ import pytest
 from reference import ising_distribution, z_limit
 from scipy import stats
 
-from skebm.ising import InteractionScreeningIsing, PseudoLikelihoodIsing, RatioMatchingIsing
+from skebm.ising import (
+    InteractionScreeningIsing,
+    PCDIsing,
+    PseudoLikelihoodIsing,
+    RatioMatchingIsing,
+)
 from skebm.ising._model import BaseIsing
 
 CASES = [
@@ -151,6 +156,30 @@ def test_errors_are_those_of_the_derivatives(loss, rule):
     np.testing.assert_allclose(found.field, field, rtol=2e-5)
     again = model.standard_errors(spins, sample_weight=weights)
     np.testing.assert_allclose(again.coupling, found.coupling, rtol=1e-10)
+
+
+def test_errors_of_likelihood_are_those_of_its_derivatives():
+    """Exact maximum likelihood with a ridge: log Z from the sum over all states."""
+    states = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    weights = np.array([9.0, 2.0, 4.0, 3.0, 1.0, 6.0, 2.0, 8.0])
+    model = PCDIsing(0.05, n_gibbs_steps="exact", tol=1e-9).fit(states, sample_weight=weights)
+    pairs = list(itertools.combinations(range(3), 2))
+
+    def objective(theta, weights):
+        logs = [
+            sum(theta[i] * s[i] for i in range(3))
+            + sum(value * s[i] * s[j] for (i, j), value in zip(pairs, theta[3:]))
+            for s in states
+        ]
+        log_partition = math.log(sum(map(math.exp, logs)))
+        mean = sum(w * value for w, value in zip(weights, logs)) / sum(weights)
+        return log_partition - mean + 0.05 * (theta[3:] ** 2).sum()
+
+    theta = np.append(model.field_, [model.coupling_[pair] for pair in pairs])
+    expected = np.sqrt((weights * influences(objective, theta, weights) ** 2).sum(axis=1))
+    errors = model.standard_errors()
+    found = np.append(errors.field, [errors.coupling[pair] for pair in pairs])
+    np.testing.assert_allclose(found, expected, rtol=2e-5)
 
 
 @pytest.mark.parametrize(("loss", "rule"), CASES)
