@@ -1,4 +1,4 @@
-"""Conditionals of Ising models learned by skebm and by peers, and how far they are from the optimum.
+"""Conditionals of Ising models, learned by skebm and by peers, and how far from the optimum.
 
 An optimum is skebm's at a tolerance of 1e-10. The objective is written out here in NumPy and
 counts for everybody: for every spin its mean loss and its penalty, all spins added up.

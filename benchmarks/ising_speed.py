@@ -143,8 +143,9 @@ def _peer(row, S, alphas, best, fit):
     """Fits some spins at every tolerance, then those of the row, whose gap is kept."""
     p, l1_ratio = S.shape[1], row["l1_ratio"]
     nodes, few = optimum.spread(p, row.get("nodes", p)), optimum.searched(p)
-    for tol in _tolerances(row, adapter(row["library"]).TOLERANCES):
-        if len(few) < len(nodes) and "tol" not in row:
+    ladder = _tolerances(row, adapter(row["library"]).TOLERANCES)
+    for tol in ladder:
+        if len(few) < len(nodes) and tol != ladder[-1]:
             gap, _ = optimum.distance(S, fit(few, tol), best, few, alphas, l1_ratio)
             if gap > optimum.LARGEST_GAP:
                 continue
@@ -153,9 +154,6 @@ def _peer(row, S, alphas, best, fit):
         gap, difference = optimum.distance(S, C, best, nodes, alphas, l1_ratio)
         if gap <= optimum.LARGEST_GAP:
             break
-    else:
-        seconds, C = timed(fit, nodes, tol)
-        gap, difference = optimum.distance(S, C, best, nodes, alphas, l1_ratio)
     seconds *= p / len(nodes)
     return Found(seconds, seconds, np.nan, tol, gap, difference, len(nodes))
 

@@ -156,7 +156,8 @@ def recovered(truth, model, counts, M):
     J, states, _ = truth
     seen = counts > 0
     alpha = CONSTANTS[model] * np.sqrt(np.log(len(J) ** 2 / 0.05) / M)
-    estimator = estimators()[model.split()[0]](alpha, l1_ratio=1.0, symmetrize="mean", tol=1e-5, n_jobs=1)
+    make = estimators()[model.split()[0]]
+    estimator = make(alpha, l1_ratio=1.0, symmetrize="mean", tol=1e-5, n_jobs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # too few rows
         found = estimator.fit(states[seen], sample_weight=counts[seen].astype(float)).coupling_

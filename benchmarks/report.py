@@ -3,7 +3,8 @@
 Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, puts a section
 between the two ``speed`` comments of the README and draws ``docs/speed.png``. Where
 ``results/coverage.csv``, ``accuracy.csv`` or ``tracking.csv`` is there, their tables go between
-the two ``log Z`` comments. With ``--targets`` it does nothing but compare results with the
+the two ``log Z`` comments, and that of ``results/ising_speed.csv`` between the two ``Ising``
+comments. With ``--targets`` it does nothing but compare results with the
 targets of ``config.toml``, and ends with status 1 if one is missed or not measured. Result files
 that lack a row are refused.
 """
@@ -11,7 +12,7 @@ that lack a row are refused.
 import argparse
 from pathlib import Path
 
-from benchmarks import estimate_tables, tables
+from benchmarks import estimate_tables, ising_tables, tables
 from benchmarks.settings import CONFIG, HERE, label, problems
 from benchmarks.targets import FIGURES, verdicts
 
@@ -41,6 +42,9 @@ def main(arguments=None):
     if estimates := estimate_results(settings, options.results):
         sections["log Z"] = estimate_tables.section(estimates)
         print(sections["log Z"])
+    if (path := options.results / "ising_speed.csv").exists():
+        sections["Ising"] = ising_tables.section(*complete(settings["ising_speed"], path))
+        print(sections["Ising"])
     rewrite(options.readme, sections)
     draw(scaling, options.picture)
     print(f"wrote {options.readme.name} and {options.picture.name}")

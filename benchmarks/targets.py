@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from benchmarks import estimate_tables, tables
+from benchmarks import estimate_tables, ising_tables, tables
 
 # How the rows of a kind of problem become figures by name; other kinds have no targets.
 FIGURES = {
@@ -10,6 +10,7 @@ FIGURES = {
     "coverage": estimate_tables.figures_of_rows,
     "accuracy": estimate_tables.accuracy_figures,
     "tracking": estimate_tables.figures_of_rows,
+    "ising speed": ising_tables.figures,
 }
 
 

@@ -185,6 +185,28 @@ def test_instructions_are_their_twins(dtype):
         multiply(out, 5, tau, 40, width, even, 3, np.uint32(0x80F00005))
     assert (plain == compiled).all() and (plain[:5] == 1).all() and (plain[37:] == 1).all()
     assert (plain[5:37] != 1).sum() > 20 and (plain != 0).all()
+    results = []
+    for mix, divide in (
+        (_words.multiply_mixtures, _words.add_quotients),
+        (called(_words.multiply_mixtures), called(_words.add_quotients)),
+    ):
+        product, change, total = np.ones((3, 3 * width), dtype)
+        word, table = np.uint32(0x80F00005), np.abs(numbers)
+        mix(product, 5, table, 40, 2 * width, even, even[::-1].copy(), 1, 2, word)
+        divide(change, 5, total, table, 40, 90, numbers, 7, dtype(2), dtype(3), word)
+        results.append((product, change, total))
+    for one, other in zip(*results):
+        assert np.allclose(one, other, rtol=1e-5 if dtype == np.float32 else 1e-13)
+        assert (one != 1).sum() > 15
+    for product, change, total in results:
+        for bit in (0, 1, 31):  # 0 and 31 are set, 1 is not
+            e = table[40 + bit + width * (bit != 1) :: 2 * width][: _words.FACTORS]
+            p, q = even[1::2][: _words.FACTORS], even[::-1][1::2][: _words.FACTORS]
+            assert np.isclose(product[5 + bit], np.prod(q + p * e), rtol=1e-5)
+            odds = 2 * table[(40 if bit == 1 else 90) + bit]
+            x, g = odds / (3 + odds), numbers[7 + bit]
+            assert np.isclose(change[5 + bit], 1 + (g * x if bit == 1 else -g * x), rtol=1e-4)
+            assert np.isclose(total[bit], 1 + g * (x - 2), rtol=1e-4)
     special = np.tile(np.array([0.0, -0.0, -1.0, 2.0, np.inf, -np.inf, np.nan, -1e-30], dtype), 5)
     word = called(_words.signs)(special, 3)
     assert word == _words.signs(special, 3) == sum(1 << i for i in range(32) if special[3 + i] < 0)

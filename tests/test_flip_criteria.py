@@ -321,17 +321,19 @@ def test_bars_and_stripes(cls):
 
 
 @of_estimator
-@pytest.mark.parametrize("n_hidden, floor", [(12, -19.2), (16, -19.0)])
-def test_digits(cls, n_hidden, floor):
-    """Exact test log-likelihood at the defaults; persistent chains reach about -19.2 at 16 units.
+@pytest.mark.parametrize("n_hidden", [12, 16])
+def test_digits(cls, n_hidden):
+    """At the defaults no worse than persistent chains by exact test log-likelihood, but 0.3 nats.
 
-    Independent units reach -27; the seeds of one setting differ by 0.1 nats.
+    The seeds of one setting differ by 0.1 nats; independent units are 5 nats below at least.
     """
     X = (load_digits().data >= 8).astype(np.float32)
     train, test = train_test_split(X, test_size=0.25, random_state=0)
-    model = cls(n_hidden, n_iter=30, random_state=0).fit(train)
+    settings = {"n_components": n_hidden, "random_state": 0}
+    model = cls(**settings, n_iter=30).fit(train)
     assert model.log_partition_.method == "exact"
-    assert model.score(test) > floor - 0.3
+    assert model.score(test) > PCDRBM(**settings, n_iter=30).fit(train).score(test) - 0.3
+    assert model.score(test) > cls(**settings, n_iter=0).fit(train).score(test) + 5.0
 
 
 # -- what X may be -----------------------------------------------------------------------------

@@ -193,6 +193,17 @@ def test_chains_come_near_the_exact_likelihood(spins):
     assert start.n_iter_ == 0
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 1.0])
+def test_spins_that_are_hardly_ever_up_do_not_lead_chains_astray(alpha):
+    """Half of ten spins are up in 0.5 % of the rows: chains of 1,000 see five of those."""
+    rng = np.random.default_rng(0)
+    X = rng.random((4000, 10)) < np.repeat([0.5, 0.005], 5)
+    X[:, 1] ^= X[:, 0] & (rng.random(4000) < 0.6)
+    chains = PCDIsing(alpha, random_state=0).fit(X)
+    exact = PCDIsing(alpha, n_gibbs_steps="exact", tol=1e-4).fit(X)
+    assert abs(chains.score(X) - exact.score(X)) < 0.02
+
+
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.7])
 @pytest.mark.parametrize("penalize_field", [True, False])
 def test_exact_likelihood_satisfies_its_conditions(spins, l1_ratio, penalize_field):

@@ -20,6 +20,9 @@ DIVERGED = 1e8
 # Predicted seconds of exact moments on one core beyond which learning does not start.
 LONGEST_STEP = 1.0
 
+# Standard errors of the chains' moments that are added to the units of steps.
+_DAMPING = 5.0
+
 _START, _SWEEPS = 21, 22  # purposes of random numbers
 
 
@@ -114,8 +117,9 @@ class SpinLikelihood:
         base = energy.base(np.clip((1.0 + self.means) / 2.0, 1e-6, 1 - 1e-6))
         chains = base.sample(n_chains, (*entropy, _START), np.float32)
         key, center = derive_key(entropy, _SWEEPS), self._center()
-        variances = np.maximum(1.0 - self.means**2, 1e-3)
-        scale = variances[:, None] * variances
+        variances = np.maximum(1.0 - self.means**2, 1e-9)
+        scale = _damped(variances[:, None] * variances, n_chains)
+        variances = _damped(variances, n_chains)
         data = self.products - np.outer(center, self.means) - np.outer(self.means, center)
         data += np.outer(center, center)
         gaps = np.zeros(len(rates))
@@ -127,13 +131,10 @@ class SpinLikelihood:
             slope = np.where(self.allowed[:, :p], data - model, 0.0)
             field_slope = (self.means - chains.mean(axis=0, dtype=np.float64)) * self.allowed[:, p]
             gaps[step] = np.sqrt((slope**2).mean())
-            new_J = J + rate * (slope - 2.0 * self.ridge * J) / scale
-            cut = 2.0 * rate * self.l1 / scale
-            new_J = np.sign(new_J) * np.maximum(np.abs(new_J) - cut, 0.0)
+            new_J = _shrunk(J + rate * slope / scale, 2.0 * rate / scale, self.l1, self.ridge)
             new_h = h + rate * field_slope / variances - (new_J - J) @ center
             if self.penalize_field:
-                new_h -= rate * self.ridge * h / variances
-                new_h = np.sign(new_h) * np.maximum(np.abs(new_h) - rate * self.l1 / variances, 0.0)
+                new_h = _shrunk(new_h, rate / variances, self.l1, self.ridge)
             if not (np.abs(new_J).max() < DIVERGED and np.abs(new_h).max() < DIVERGED):
                 return J, h, chains, gaps[: step + 1], False
             J, h = new_J, new_h
@@ -148,6 +149,19 @@ class SpinLikelihood:
         return (
             np.zeros_like(self.means) if self.penalize_field else self.means * self.allowed[:, -1]
         )
+
+
+def _damped(variances, n_chains):
+    """Units of steps: variances, or where those are small some standard errors of chains.
+
+    A spin that is hardly ever up would otherwise be moved by little but noise.
+    """
+    return variances + _DAMPING * np.sqrt(variances / n_chains)
+
+
+def _shrunk(x, length, l1, ridge):
+    """The proximal step of the penalties, stable for steps of any length."""
+    return np.sign(x) * np.maximum(np.abs(x) - length * l1, 0.0) / (1.0 + length * ridge)
 
 
 class _ExactSearch:
