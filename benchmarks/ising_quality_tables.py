@@ -24,7 +24,7 @@ _STRUCTURE = (
     "exactly and in {repetitions:.0f} of {repetitions:.0f} data sets, by the protocol of Lokhov et "
     "al. (2018): L1 for each conditional at c √(log(p²/0.05)/M), both estimates of a coupling "
     "averaged, an edge beyond J/2. c is {constants}; that of RM is ours, half of PL's as its "
-    "gradient is at independent spins, and ¼ stands for a quarter of c. Median (and extremes) of "
+    "gradient is at independent spins{quarters}. Median (and extremes) of "
     "{searches:.0f} bisections to {percent:.0f} % with data of their own ({versions}, {date})."
 )
 
@@ -37,6 +37,7 @@ def structure(header, rows):
         for model in models
     )
     about = _STRUCTURE.format(
+        quarters=", and ¼ stands for a quarter of c" if any("¼" in m for m in models) else "",
         repetitions=rows[0]["repetitions"], searches=rows[0]["searches"], constants=constants,
         percent=100.0 * (rows[0]["precision"] - 1.0), **header,
     )  # fmt: skip

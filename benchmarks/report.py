@@ -1,10 +1,10 @@
 """Write what was measured into the README: ``python -m benchmarks.report``.
 
 Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, puts a section
-between the two ``speed`` comments of the README and draws ``docs/speed.png``. Where
-``results/coverage.csv``, ``accuracy.csv`` or ``tracking.csv`` is there, their tables go between
-the two ``log Z`` comments, and that of ``results/ising_speed.csv`` between the two ``Ising``
-comments. With ``--targets`` it does nothing but compare results with the
+between the two ``speed`` comments of the README and draws ``docs/speed.png``. Tables of
+``coverage.csv``, ``accuracy.csv`` and ``tracking.csv`` go between the two ``log Z`` comments, those
+of ``ising_speed.csv``, ``structure.csv`` and ``densities.csv`` between the two ``Ising`` comments,
+where these files are there. With ``--targets`` it does nothing but compare results with the
 targets of ``config.toml``, and ends with status 1 if one is missed or not measured. Result files
 that lack a row are refused.
 """
@@ -12,7 +12,7 @@ that lack a row are refused.
 import argparse
 from pathlib import Path
 
-from benchmarks import estimate_tables, ising_tables, tables
+from benchmarks import estimate_tables, ising_quality_tables, ising_tables, tables
 from benchmarks.settings import CONFIG, HERE, label, problems
 from benchmarks.targets import FIGURES, verdicts
 
@@ -42,12 +42,25 @@ def main(arguments=None):
     if estimates := estimate_results(settings, options.results):
         sections["log Z"] = estimate_tables.section(estimates)
         print(sections["log Z"])
-    if (path := options.results / "ising_speed.csv").exists():
-        sections["Ising"] = ising_tables.section(*complete(settings["ising_speed"], path))
-        print(sections["Ising"])
+    if ising := ising_section(settings, options.results):
+        sections["Ising"] = ising
+        print(ising)
     rewrite(options.readme, sections)
     draw(scaling, options.picture)
     print(f"wrote {options.readme.name} and {options.picture.name}")
+
+
+def ising_section(settings, folder):
+    """The text of the README about Ising models, of what was measured; empty if nothing was."""
+    found = {
+        name: complete(settings[name], path)
+        for name in ("ising_speed", "structure", "densities")
+        if (path := folder / f"{name}.csv").exists()
+    }
+    speed = found.pop("ising_speed", None)
+    parts = [ising_tables.section(*speed)] if speed else []
+    parts += [ising_quality_tables.section(found)] if found else []
+    return "".join(parts)
 
 
 def check_targets(settings, folder):

@@ -167,6 +167,7 @@ def test_n_jobs_and_verbose_change_no_bit(dtype, params):
     assert digest(dtype, **params) == reference(dtype)
 
 
+@pytest.mark.timeout(900)  # every kernel is compiled in both twins
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["serial", "parallel"])
 def test_twins_agree(monkeypatch, dtype, kind):
