@@ -226,13 +226,32 @@ def test_twins_calls_and_rows_change_no_bit(monkeypatch, kind, dtype, n_visible,
         np.testing.assert_array_equal(state.hidden_mean, expected.hidden_mean)
 
 
+@of_kind
+def test_pieces_of_a_minibatch_are_summed(monkeypatch, kind):
+    """Within rounding of a minibatch in one piece; how calls are cut changes no bit."""
+    X, weights = random_rows(90, 40)
+    bounds, rates, criterion = [0, 17, 25, 90], [0.1, 0.2, 0.05], Flips(kind, True, PLAIN)
+    whole = learn(random_state(40, 9), criterion, X, weights, bounds, rates)
+    monkeypatch.setattr(flips._Run, "seconds_over_planned", 1.0)
+    monkeypatch.setattr(flips, "FLOPS_PER_CALL", 1.0)
+    pieces = learn(random_state(40, 9), criterion, X, weights, bounds, rates)
+    monkeypatch.setattr(flips, "_CALL_SECONDS", 1e-9)
+    alone = learn(random_state(40, 9), criterion, X, weights, bounds, rates)
+    assert flips._Run(criterion, whole, 65).rows == ROWS
+    assert whole.step == pieces.step == alone.step == 3
+    assert any((one != other).any() for one, other in zip(whole.model, pieces.model))
+    for one, other, third in zip(whole.model, pieces.model, alone.model):
+        assert np.allclose(one, other, rtol=0, atol=1e-13)
+        np.testing.assert_array_equal(other, third)
+
+
 def test_calls_are_short():
-    """An update of a large model is a call of its own; those of a small one share calls."""
+    """A large minibatch is cut into pieces; updates of a small model share calls."""
     large = random_state(784, 500, np.float32)
     criterion = Flips(PSEUDOLIKELIHOOD, True, PLAIN)
     assert criterion.update_flops(large, 512) > 30 * criterion.update_flops(large, 10)
     runs = [flips._Run(criterion, state, n) for state, n in ((large, 512), (random_state(9, 5), 3))]
-    assert runs[0].updates_per_call == 1 and runs[1].updates_per_call > 100
+    assert runs[0].rows < 512 and runs[0].most <= 1.1 and runs[1].most > 100
 
 
 # -- losses ------------------------------------------------------------------------------------

@@ -49,17 +49,22 @@ _NOTHING = 1e-30
 _LOG2_E, _LOG_2 = 1.4426950408889634, 0.6931471805599453
 
 
-class Batches(NamedTuple):
-    """Rows of some minibatches: minibatch t is ``bounds[t]:bounds[t + 1]``.
+class Pieces(NamedTuple):
+    """Rows of some minibatches, in pieces: piece t is ``bounds[t]:bounds[t + 1]``.
 
     ``rows`` (n, V) of 0 and 1 in the dtype of the model, ``bits`` (n, words) the same;
-    ``weights`` (n,) with mean one over the training set; ``rates`` (T,) learning rates.
+    ``weights`` (n,) with mean one over the training set. By piece (T,): whether it is the
+    ``first`` and the ``last`` one of its minibatch, how many rows that has (``sizes``), and its
+    learning rate (``rates``).
     """
 
     rows: np.ndarray
     bits: np.ndarray
     weights: np.ndarray
     bounds: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    sizes: np.ndarray
     rates: np.ndarray
 
 
@@ -75,12 +80,14 @@ class Machine(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What one update works in; n is the number of rows of the largest minibatch.
+    """What one update works in; n is the number of rows of the largest piece.
 
     ``table`` (tiles * H * 2 * TILE,) holds e^W and e^-W of each tile and hidden unit, ``spans``
     (H,) the powers of two that factors of a unit may span. ``p`` (H * n,) is P(h = 1 | v), ``q``
-    1 - p and ``Q`` as above, units first. ``g`` (n, V); ``db`` (V,); ``shares`` (tasks, V)
-    lambda.dW by task; ``whole`` an empty array of whole numbers as long as the floats.
+    1 - p and ``Q`` as above, units first; ``g`` (n, V). Sums over the pieces of a minibatch:
+    ``dW`` (H, V), ``db`` (V,), ``dc`` (H,), ``mean`` (H,) of weighted p and ``mass`` (1,) of
+    weights. ``shares`` (tasks, V) is lambda.dW by task; ``whole`` an empty array of whole numbers
+    as long as the floats.
     """
 
     table: np.ndarray
@@ -89,39 +96,49 @@ class Scratch(NamedTuple):
     q: np.ndarray
     Q: np.ndarray
     g: np.ndarray
+    dW: np.ndarray
     db: np.ndarray
+    dc: np.ndarray
+    mean: np.ndarray
+    mass: np.ndarray
     shares: np.ndarray
     whole: np.ndarray
 
 
 @kernel(writes=("model", "velocity", "hidden_mean", "scratch"))
 def follow_flips(
-    model, velocity, mu, hidden_mean, batches, kind, center, penalty, n_visible, n_hidden, scratch
+    model, velocity, mu, hidden_mean, pieces, kind, center, penalty, n_visible, n_hidden, scratch
 ):  # fmt: skip
-    """Update ``model`` (Machine) once for each minibatch, along -dL above.
+    """Update ``model`` (Machine) at the end of each minibatch, along -dL above.
 
     ``mu`` (V,) is the centre of the visible units, zero without centring, ``hidden_mean`` (H,)
-    that of the hidden ones; ``n_visible`` and ``n_hidden`` are V and H before padding.
+    that of the hidden ones; ``n_visible`` and ``n_hidden`` are V and H before padding. What a
+    minibatch has summed lasts in ``scratch`` from call to call.
     """
     n_tasks, n_words = model.W.shape[0] // UNITS, model.W.shape[1] // WORD
     n_tiles = (model.W.shape[1] + TILE - 1) // TILE
-    for t in range(batches.rates.shape[0]):
-        low, high = batches.bounds[t], batches.bounds[t + 1]
-        rate, n_groups = batches.rates[t], (high - low + ROWS - 1) // ROWS
-        rows, weights = batches.rows[low:high], batches.weights[low:high]
-        bits = batches.bits[low:high]
+    for t in range(pieces.rates.shape[0]):
+        low, high, size = pieces.bounds[t], pieces.bounds[t + 1], pieces.sizes[t]
+        rate, n_groups = pieces.rates[t], (high - low + ROWS - 1) // ROWS
+        rows, bits = pieces.rows[low:high], pieces.bits[low:high]
+        weights, first = pieces.weights[low:high], pieces.first[t]
         for task in prange(n_tasks):
-            tabulate_units(model, rows, task, n_hidden, scratch)
+            if first:
+                tabulate_weights(model.W, task, scratch)
+            activate_units(model, rows, weights, task, n_hidden, scratch)
         for part in prange(n_groups * n_tiles):
-            weigh_flips(model.b, rows, bits, weights, part, n_tiles, kind, n_visible, scratch)
+            weigh_flips(model.b, bits, weights, part, n_tiles, kind, n_visible, size, scratch)
         for word in prange(n_words):
-            sum_visible(rows, word, scratch)
+            sum_visible(bits, weights, word, first, scratch)
         for task in prange(n_tasks):
+            sum_units(rows, bits, task, n_hidden, scratch)
+        n_stepping = n_tasks if pieces.last[t] else 0
+        for task in prange(n_stepping):
             step_units(
-                model, velocity, mu, hidden_mean, rows, bits, weights, task, n_hidden, rate,
-                center, penalty, scratch,
-            )  # fmt: skip
-        for word in prange(n_words):
+                model, velocity, mu, hidden_mean, task, n_hidden, rate, center, penalty, scratch
+            )
+        n_stepping = n_words if pieces.last[t] else 0
+        for word in prange(n_stepping):
             step_visible(model.b, velocity.b, word, rate, penalty, scratch)
 
 
@@ -132,28 +149,35 @@ def units_of(flat, n, task):
 
 
 @inline
-def tabulate_units(model, rows, task, n_hidden, scratch):
-    """Tables of the weights of one task's units, and p and q = 1 - p of all rows.
-
-    Units beyond the last one have p = 0, q = 1 and so factors of one.
-    """
-    n, first, n_columns = rows.shape[0], task * UNITS, rows.shape[1]
-    W = model.W[first : first + UNITS]
-    p, q = units_of(scratch.p, n, task), units_of(scratch.q, n, task)
-    np.dot(W, rows.T, p)
+def tabulate_weights(W, task, scratch):
+    """Tables of the weights of one task's units; their sums begin at zero."""
     one = W.dtype.type(1)
     limit = W.dtype.type(80.0 if W.itemsize == 4 else 600.0)
-    sizes = np.empty(n_columns, W.dtype)
-    for k in range(UNITS):
-        for left in range(0, n_columns, TILE):
-            at = ((left // TILE) * model.W.shape[0] + first + k) * 2 * TILE
-            for i in range(min(TILE, n_columns - left)):
-                w = min(max(W[k, left + i], -limit), limit)
+    sizes = np.empty(W.shape[1], W.dtype)
+    for j in range(task * UNITS, task * UNITS + UNITS):
+        for left in range(0, W.shape[1], TILE):
+            at = ((left // TILE) * W.shape[0] + j) * 2 * TILE
+            for i in range(min(TILE, W.shape[1] - left)):
+                w = min(max(W[j, left + i], -limit), limit)
                 sizes[left + i] = abs(w)
                 e = exp(w)
                 scratch.table[at + i] = e
                 scratch.table[at + TILE + i] = one / e
-        scratch.spans[first + k] = _LOG2_E * fold_max(sizes)
+        scratch.spans[j] = _LOG2_E * fold_max(sizes)
+        scratch.dW[j] = 0
+        scratch.dc[j], scratch.mean[j] = 0.0, 0.0
+
+
+@inline
+def activate_units(model, rows, weights, task, n_hidden, scratch):
+    """p and q = 1 - p of one task's units for all rows.
+
+    Units beyond the last one have p = 0, q = 1 and so factors of one.
+    """
+    n, first = rows.shape[0], task * UNITS
+    p, q = units_of(scratch.p, n, task), units_of(scratch.q, n, task)
+    np.dot(model.W[first : first + UNITS], rows.T, p)
+    for k in range(UNITS):
         for r in range(n):
             a = p[k, r] + model.c[first + k]
             p[k, r] = sigmoid(a)
@@ -161,6 +185,8 @@ def tabulate_units(model, rows, task, n_hidden, scratch):
         if first + k >= n_hidden:
             p[k] = 0
             q[k] = 1
+        for r in range(n):
+            scratch.mean[first + k] += weights[r] * np.float64(p[k, r])
 
 
 @inline
@@ -227,54 +253,61 @@ def multiply_flips(bits, first, tile, product, powers, n, scratch):
 
 
 @inline
-def weigh_flips(b, rows, bits, weights, part, n_tiles, kind, n_visible, scratch):
+def weigh_flips(b, bits, weights, part, n_tiles, kind, n_visible, size, scratch):
     """g of a few rows and one tile of visible units, from the odds of their flips."""
     first, left = part // n_tiles * ROWS, part % n_tiles * TILE
-    n, last, right = (
-        rows.shape[0],
-        min(rows.shape[0], first + ROWS),
-        min(rows.shape[1], left + TILE),
-    )
-    product = np.ones((last - first, TILE), rows.dtype)
+    n = bits.shape[0]
+    last, right = min(n, first + ROWS), min(b.shape[0], left + TILE)
+    product = np.ones((last - first, TILE), b.dtype)
     powers = np.zeros((last - first, TILE), scratch.whole.dtype)
     words = bits[first:last, left // WORD : right // WORD]
     multiply_flips(words, first, left // TILE, product, powers, n, scratch)
+    bias, sign = b[left:right], np.empty(TILE)
     for r in range(first, last):
-        weight = weights[r] / n
-        v, g = rows[r, left:right], scratch.g[r, left:right]
-        own, power, bias = product[r - first], powers[r - first], b[left:right]
-        for i in range(v.shape[0]):
-            level = (1.0 - 2.0 * v[i]) * np.float64(bias[i]) + _LOG_2 * np.float64(power[i])
+        weight = weights[r] / size
+        g, own, power = scratch.g[r, left:right], product[r - first], powers[r - first]
+        read_signs(words[r - first], sign)
+        for i in range(g.shape[0]):
+            level = sign[i] * np.float64(bias[i]) + _LOG_2 * np.float64(power[i])
             odds = np.float64(own[i]) * exp(min(max(level, -700.0), 700.0))
             flip, stay = odds / (1.0 + odds), 1.0 / (1.0 + odds)
             slope = flip if kind == PSEUDOLIKELIHOOD else 2.0 * flip * flip * stay
             g[i] = weight * slope if slope > _NOTHING else 0.0
-        for i in range(n_visible - left, v.shape[0]):
+        for i in range(n_visible - left, g.shape[0]):
             g[i] = 0
 
 
 @inline
-def sum_visible(rows, word, scratch):
-    """db_i = -sum over rows of g_i d_i, for the units of one word."""
-    total = np.zeros(WORD)
-    left = word * WORD
-    for r in range(rows.shape[0]):
+def read_signs(words, sign):
+    """sign_i <- d_i = 1 - 2 v_i."""
+    for w in range(words.shape[0]):
+        for k in range(WORD):
+            sign[w * WORD + k] = 1.0 - 2.0 * np.float64((words[w] >> np.uint32(k)) & np.uint32(1))
+
+
+@inline
+def sum_visible(bits, weights, word, first, scratch):
+    """db_i -= sum over rows of g_i d_i, for the units of one word; the first one sums weights."""
+    total, sign, left = np.zeros(WORD), np.empty(WORD), word * WORD
+    for r in range(bits.shape[0]):
+        read_signs(bits[r, word : word + 1], sign)
         for i in range(WORD):
-            d = 1.0 - 2.0 * np.float64(rows[r, left + i])
-            total[i] -= d * np.float64(scratch.g[r, left + i])
-    scratch.db[left : left + WORD] = total
+            total[i] -= sign[i] * np.float64(scratch.g[r, left + i])
+    for i in range(WORD):
+        scratch.db[left + i] = total[i] + (0.0 if first else scratch.db[left + i])
+    if word == 0:
+        scratch.mass[0] = weights.sum() + (0.0 if first else scratch.mass[0])
 
 
 @inline
 def sum_flips(bits, n_units, task, change, scratch):
-    """change (UNITS, V) <- sum over rows of g_k d_k p_j^k, and Q, for one task's units."""
+    """change (UNITS, V) += sum over rows of g_k d_k p_j^k, and Q, for one task's units."""
     n, first = bits.shape[0], task * UNITS
     p, q, Q = (
         units_of(scratch.p, n, task), units_of(scratch.q, n, task), units_of(scratch.Q, n, task),
     )  # fmt: skip
     changes, g, moved = change.ravel(), scratch.g.ravel(), np.empty(WORD, change.dtype)
     words = TILE // WORD
-    change[:] = 0
     Q[:] = 0
     for low in range(0, n, NEAR_ROWS):
         for k in range(n_units):
@@ -291,39 +324,42 @@ def sum_flips(bits, n_units, task, change, scratch):
 
 
 @inline
+def sum_units(rows, bits, task, n_hidden, scratch):
+    """dW and dc of one task's units: what the rows of a piece add to them."""
+    n, first = rows.shape[0], task * UNITS
+    n_units, change = min(UNITS, n_hidden - first), scratch.dW[first : first + UNITS]
+    sum_flips(bits, n_units, task, change, scratch)
+    Q, direct = units_of(scratch.Q, n, task), np.empty(change.shape, rows.dtype)
+    np.dot(Q, rows, direct)
+    for k in range(n_units):
+        for i in range(rows.shape[1]):
+            change[k, i] += direct[k, i]
+        for r in range(n):
+            scratch.dc[first + k] -= np.float64(Q[k, r])
+
+
+@inline
 def step_units(
-    model, velocity, mu, hidden_mean, rows, bits, weights, task, n_hidden, rate, center, penalty,
-    scratch,
+    model, velocity, mu, hidden_mean, task, n_hidden, rate, center, penalty, scratch
 ):  # fmt: skip
     """Step the weights and biases of one task's units; leaves lambda.dW for the visible ones."""
-    n, n_columns, first = rows.shape[0], rows.shape[1], task * UNITS
-    n_units = min(UNITS, n_hidden - first)
-    change = np.empty((UNITS, n_columns), rows.dtype)
-    direct = np.empty((UNITS, n_columns), rows.dtype)
-    sum_flips(bits, n_units, task, change, scratch)
-    Q, p = units_of(scratch.Q, n, task), units_of(scratch.p, n, task)
-    np.dot(Q, rows, direct)
-    share, gradient = np.zeros(n_columns), np.empty(n_columns)
-    small, mass = np.empty(n_columns, rows.dtype), weights.sum()
-    for k in range(n_units):
-        j = first + k
-        dc, mean, lam = 0.0, 0.0, np.float64(hidden_mean[j]) if center else 0.0
-        for r in range(n):
-            dc -= np.float64(Q[k, r])
-            mean += weights[r] * np.float64(p[k, r])
+    n_columns, mass = model.W.shape[1], scratch.mass[0]
+    share, along = np.zeros(n_columns), np.empty(n_columns)
+    gradient = np.empty(n_columns, model.W.dtype)
+    for j in range(task * UNITS, min(task * UNITS + UNITS, n_hidden)):
+        dc, lam = scratch.dc[j], np.float64(hidden_mean[j]) if center else 0.0
         for i in range(n_columns):
-            dW = -np.float64(change[k, i]) - np.float64(direct[k, i])
-            dW -= lam * scratch.db[i] + dc * mu[i]
+            dW = -np.float64(scratch.dW[j, i]) - (lam * scratch.db[i] + dc * mu[i])
             share[i] += lam * dW
-            gradient[i] = dW * mu[i]
-            small[i] = rate * dW
-        dc -= fold_sum(gradient, n_columns)
-        step_weights(model.W[j], velocity.W[j], small, rate, penalty)
-        step = rows.dtype.type(rate * dc + penalty.momentum * np.float64(velocity.c[j]))
+            along[i] = dW * mu[i]
+            gradient[i] = rate * dW
+        dc -= fold_sum(along, n_columns)
+        step_weights(model.W[j], velocity.W[j], gradient, rate, penalty)
+        step = model.c.dtype.type(rate * dc + penalty.momentum * np.float64(velocity.c[j]))
         velocity.c[j] = step
         model.c[j] += step
         if center and mass > 0.0:
-            hidden_mean[j] += rows.dtype.type(OFFSET_RATE * (mean / mass - lam))
+            hidden_mean[j] += model.c.dtype.type(OFFSET_RATE * (scratch.mean[j] / mass - lam))
     scratch.shares[task] = share
 
 

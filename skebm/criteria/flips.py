@@ -24,10 +24,11 @@ from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.criteria._flips_kernel import (
     PSEUDOLIKELIHOOD,
     RATIO,
+    ROWS,
     TILE,
     UNITS,
-    Batches,
     Machine,
+    Pieces,
     Scratch,
     follow_flips,
 )
@@ -41,9 +42,9 @@ __all__ = ["PSEUDOLIKELIHOOD", "RATIO", "Flips"]
 _UPDATE_FLOPS, _WEIGHT_FLOPS = 2e5, 100.0
 _FLIP_FLOPS = {np.dtype(np.float32): 50.0, np.dtype(np.float64): 100.0}
 
-# Work of one kernel call, a tenth of a second on one core or a single update, and the memory of
+# Time of one kernel call on one core, or of a single piece of a large minibatch, and the memory of
 # its rows.
-_CALL_FLOPS, _CALL_SECONDS, _ROWS_BYTES = 3 * FLOPS_PER_CALL, 0.1, 4e6
+_CALL_SECONDS, _ROWS_BYTES = 0.1, 4e6
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,37 @@ class Flips:
         ``take(low, high)`` returns packed rows, or dense ones of 0 and 1.
         """
         run = _Run(self, state, int(np.diff(bounds).max()))
-        first = 0
-        while first < len(rates):
-            edges = bounds[first : first + run.updates_per_call + 1]
-            rows = run.packed(take(edges[0], edges[-1]))
-            weights = row_weights[edges[0] : edges[-1]]
-            run.follow(rows, weights, edges - edges[0], rates[first : first + len(edges) - 1])
+        edges, first, last, sizes, rates = _in_pieces(bounds, rates, run.rows)
+        done = 0
+        while done < len(rates):
+            part = slice(done, done + run.pieces_per_call)
+            bounds = edges[part.start : part.stop + 1]
+            bits = run.packed(take(bounds[0], bounds[-1]))
+            weights = row_weights[bounds[0] : bounds[-1]]
+            run.follow(
+                bits, weights, bounds - bounds[0], first[part], last[part], sizes[part], rates[part]
+            )
             if not run.is_finite():
                 yield False
                 return
             run.save(state)
-            first += len(edges) - 1
+            done = part.stop
             yield True
+
+
+def _in_pieces(bounds, rates, most):
+    """Edges (T + 1,) of pieces of ``most`` rows or fewer, none of which is of two minibatches.
+
+    And by piece, (T,): whether it is the first and the last one of its minibatch, how many rows
+    that has, and its rate.
+    """
+    sizes = np.diff(bounds)
+    counts = -(-sizes // most)
+    batch = np.repeat(np.arange(len(sizes)), counts)
+    place = np.arange(len(batch)) - np.repeat(np.cumsum(counts) - counts, counts)
+    edges = np.append(bounds[batch] + place * most, bounds[-1])
+    last = place == counts[batch] - 1
+    return edges, place == 0, last, sizes[batch], np.asarray(rates, dtype=np.float64)[batch]
 
 
 class _Run:
@@ -111,10 +131,14 @@ class _Run:
         center = float(criterion.center)
         self.mu = self._pad(state.visible_mean * center, n_visible).astype(np.float64)
         self.hidden_mean = self._pad(state.hidden_mean, n_hidden)
+        # A piece takes some tens of milliseconds at most, whatever the size of the minibatch.
+        self.rows = _FLIP_FLOPS[self.dtype] * state.model.W.size
+        self.rows = ROWS * max(1, int(FLOPS_PER_CALL / (ROWS * self.rows)))
+        largest = min(largest, self.rows)
         flops = criterion.update_flops(state, largest)
         self.parallel = flops > PARALLEL_FLOPS
         row_bytes = n_visible * self.dtype.itemsize
-        self.most = min(_CALL_FLOPS / flops, _ROWS_BYTES / (largest * row_bytes))
+        self.most = min(FLOPS_PER_CALL / flops, _ROWS_BYTES / (largest * row_bytes))
         n_tiles, whole = -(-n_visible // TILE), np.dtype(f"i{self.dtype.itemsize}")
         self.scratch = Scratch(
             table=np.ones(n_tiles * n_hidden * 2 * TILE, self.dtype),
@@ -123,7 +147,11 @@ class _Run:
             q=np.empty(n_hidden * largest, self.dtype),
             Q=np.empty(n_hidden * largest, self.dtype),
             g=np.empty((largest, n_visible), self.dtype),
+            dW=np.zeros((n_hidden, n_visible), self.dtype),
             db=np.empty(n_visible),
+            dc=np.empty(n_hidden),
+            mean=np.empty(n_hidden),
+            mass=np.empty(1),
             shares=np.empty((n_hidden // UNITS, n_visible)),
             whole=np.empty(0, whole),
         )
@@ -147,24 +175,27 @@ class _Run:
         rows = rows if rows.dtype == np.uint32 else pack(rows)
         return np.ascontiguousarray(rows[:, : self.sizes[1] // WORD])
 
-    def follow(self, bits, weights, bounds, rates):
+    def follow(self, bits, weights, bounds, first, last, sizes, rates):
         """One kernel call."""
         compiled, started = follow_flips.compiled(), time.perf_counter()
         criterion, (n_hidden, n_visible) = self.criterion, self.shape
         follow_flips(
             self.model, self.velocity, self.mu, self.hidden_mean,
-            Batches(unpack(bits, self.sizes[1], self.dtype), bits, weights, bounds, rates),
+            Pieces(
+                unpack(bits, self.sizes[1], self.dtype), bits, weights, bounds, first, last, sizes,
+                rates,
+            ),
             criterion.kind, criterion.center, criterion.penalty, n_visible, n_hidden,
             self.scratch, parallel=self.parallel,
         )  # fmt: skip
-        self.step += len(rates)
+        self.step += int(last.sum())
         if compiled:
             _Run.seconds_over_planned = (time.perf_counter() - started) / (
                 _CALL_SECONDS * len(rates) / self.most
             )
 
     @property
-    def updates_per_call(self):
+    def pieces_per_call(self):
         """Fewer than planned where the last calls in this process took longer than they should."""
         return max(1, int(self.most / max(1.0, _Run.seconds_over_planned)))
 
