@@ -107,13 +107,8 @@ def descend_nodes(which, sizes, slopes, curvatures, l1, ridge, tol, n_sweeps, mo
                 break
 
 
-@kernel(writes=("slopes", "moved"))
-def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
-    """The same for couplings that two conditionals share: the sum of all models is least.
-
-    ``pairs`` (m, 4) are k, a, other, b: place a of conditional k and b of the other one are the
-    same coupling; for a field other is -1. ``slopes`` end as those of the models at ``moved``.
-    """
+@inline
+def _descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
     for _ in range(n_sweeps):
         largest = 0.0
         for m in range(pairs.shape[0]):
@@ -139,3 +134,14 @@ def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, mo
                     slopes[other, c] += curvatures[other, b, c] * change
         if largest <= tol:
             break
+
+
+@kernel(writes=("slopes", "moved"))
+def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
+    """The same for couplings that two conditionals share: the sum of all models is least.
+
+    ``pairs`` (m, 4) are k, a, other, b: place a of conditional k and b of the other one are the
+    same coupling; for a field other is -1. ``slopes`` end as those of the models at ``moved``.
+    """
+    for _ in prange(1):  # one coupling after the other: each step needs the last one
+        _descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved)

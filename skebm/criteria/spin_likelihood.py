@@ -131,10 +131,10 @@ class SpinLikelihood:
             slope = np.where(self.allowed[:, :p], data - model, 0.0)
             field_slope = (self.means - chains.mean(axis=0, dtype=np.float64)) * self.allowed[:, p]
             gaps[step] = np.sqrt((slope**2).mean())
-            new_J = _shrunk(J + rate * slope / scale, 2.0 * rate / scale, self.l1, self.ridge)
+            new_J = _proximal(J + rate * slope / scale, 2.0 * rate / scale, self.l1, self.ridge)
             new_h = h + rate * field_slope / variances - (new_J - J) @ center
             if self.penalize_field:
-                new_h = _shrunk(new_h, rate / variances, self.l1, self.ridge)
+                new_h = _proximal(new_h, rate / variances, self.l1, self.ridge)
             if not (np.abs(new_J).max() < DIVERGED and np.abs(new_h).max() < DIVERGED):
                 return J, h, chains, gaps[: step + 1], False
             J, h = new_J, new_h
@@ -159,7 +159,7 @@ def _damped(variances, n_chains):
     return variances + _DAMPING * np.sqrt(variances / n_chains)
 
 
-def _shrunk(x, length, l1, ridge):
+def _proximal(x, length, l1, ridge):
     """The proximal step of the penalties, stable for steps of any length."""
     return np.sign(x) * np.maximum(np.abs(x) - length * l1, 0.0) / (1.0 + length * ridge)
 
