@@ -1,10 +1,24 @@
 """Losses of spins with elastic-net penalties: one symmetric matrix, or each conditional alone."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from skebm.criteria.spins import ConditionalLoss
+
+
+class Point(NamedTuple):
+    """Coefficients, losses by conditional, the objective but for ``l1``, and its gradient.
+
+    ``C`` (p, p + 1), ``values`` (p,), ``smooth`` a float, ``slopes`` (p, p + 1) along the
+    coefficients that move.
+    """
+
+    C: np.ndarray
+    values: np.ndarray
+    smooth: float
+    slopes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,21 +68,18 @@ class Penalised:
             V[:, :-1] = (V[:, :-1] + V[:, :-1].T) / 2.0
         return V
 
-    def value_and_slopes(self, C):
-        """The objective but for ``l1``, and its gradient, along the coefficients that move."""
+    def at_point(self, C):
+        """The :class:`Point` at coefficients ``C``: a pass over all rows."""
         values, slopes = self.loss(C)
         ridge = self.ridge * self.penalised * C
-        return values.sum() + 0.5 * np.vdot(ridge, C), self.symmetric(slopes + ridge)
+        smooth = values.sum() + 0.5 * np.vdot(ridge, C)
+        return Point(C, values, smooth, self.symmetric(slopes + ridge))
 
-    def residuals(self, C, slopes):
-        """How far each coefficient is from its optimality condition, (p, p + 1).
-
-        ``slopes`` are those of :meth:`value_and_slopes`.
-        """
-        l1 = self.l1 * self.penalised
-        return np.where(
-            C != 0, np.abs(slopes + l1 * np.sign(C)), np.maximum(np.abs(slopes) - l1, 0)
-        )
+    def residuals(self, point):
+        """How far each coefficient is from its optimality condition, (p, p + 1)."""
+        C, slopes, l1 = point.C, point.slopes, self.l1 * self.penalised
+        off = np.where(C != 0, np.abs(slopes + l1 * np.sign(C)), np.maximum(np.abs(slopes) - l1, 0))
+        return off * self.allowed
 
     def start(self):
         """Independent spins with the means of the sample, (p, p + 1)."""
@@ -77,11 +88,14 @@ class Penalised:
         return C
 
 
-@dataclass
-class Solution:
-    """Coefficients, their losses by conditional, the largest residual, and passes over the rows."""
+class Solution(NamedTuple):
+    """Where a search has ended, the largest residual there, and its steps."""
 
-    C: np.ndarray
-    values: np.ndarray
+    point: Point
     residual: float
     n_iter: int
+
+    @property
+    def C(self):
+        """Coefficients (p, p + 1)."""
+        return self.point.C

@@ -31,27 +31,25 @@ _CG_TOL, _CG_STEPS = 1e-2, 200
 def minimise_smooth(problem, C, tol, max_iter):
     """The :class:`Solution` of a :class:`Penalised` without L1 from a start ``C``."""
     with single_threaded_blas:
-        search = _Search(problem.value_and_slopes, problem.symmetric(C) if problem.joint else C)
+        search = _Search(problem.at_point, problem.symmetric(C) if problem.joint else C)
         search.run(_from_independence(problem), tol, max_iter)
         rows = _enough_rows(problem)
         while search.residual > tol and search.steps < max_iter and not search.stuck:
-            search.run(_from_rows(problem, search.x, rows), tol, max_iter)
+            search.run(_from_rows(problem, search.point.C, rows), tol, max_iter)
             rows *= 2
-        values, _ = problem.loss(search.x)
-    return Solution(search.x, values, search.residual, search.steps)
+    return Solution(search.point, search.residual, search.steps)
 
 
 class _Search:
-    """Where L-BFGS stands: ``x`` with its value and gradient, and steps made."""
+    """The :class:`Point` where L-BFGS stands, and steps made."""
 
-    def __init__(self, function, x):
-        self.function, self.x = function, x
-        self.value, self.gradient = function(x)
+    def __init__(self, function, C):
+        self.function, self.point = function, function(C)
         self.steps, self.stuck = 0, False
 
     @property
     def residual(self):
-        return float(np.abs(self.gradient).max(initial=0.0))
+        return float(np.abs(self.point.slopes).max(initial=0.0))
 
     def run(self, precondition, tol, max_iter):
         """L-BFGS steps (Nocedal and Wright 2006, algorithms 7.4 and 7.5) with backtracking."""
@@ -60,26 +58,26 @@ class _Search:
             if self.residual > _SHARE * before[0]:
                 return
             before.append(self.residual)
-            step = -_two_loops(self.gradient, pairs, precondition)
-            x, gradient = self.x, self.gradient
+            step = -_two_loops(self.point.slopes, pairs, precondition)
+            start = self.point
             if not self._move(step):
                 self.stuck = not pairs
                 return
-            s, y = self.x - x, self.gradient - gradient
+            s, y = self.point.C - start.C, self.point.slopes - start.slopes
             if (curvature := np.vdot(s, y)) > 0:
                 pairs.append((s, y, curvature))
 
     def _move(self, step):
-        slope, length = np.vdot(step, self.gradient), 1.0
+        start, length = self.point, 1.0
+        slope = np.vdot(step, start.slopes)
         # Values near the minimum differ by less than their rounding.
-        slack = 1e-15 * len(step) * max(1.0, abs(self.value))
+        slack = 1e-15 * len(step) * max(1.0, abs(start.smooth))
         if not slope < 0:
             return False
         for _ in range(_HALVINGS):
-            x = self.x + length * step
-            value, gradient = self.function(x)
-            if value <= self.value + _ARMIJO * length * slope + slack:
-                self.x, self.value, self.gradient = x, value, gradient
+            point = self.function(start.C + length * step)
+            if point.smooth <= start.smooth + _ARMIJO * length * slope + slack:
+                self.point = point
                 self.steps += 1
                 return True
             length *= _SHRINK

@@ -52,14 +52,14 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
     while n_iter < max_iter:
         n_iter += 1
         C, stuck = _minimise_active(problem, by_column, C, active, 0.3 * tol)
-        _, slopes = problem.value_and_slopes(C)
-        residuals = problem.residuals(C, slopes) * problem.allowed
+        point = problem.at_point(C)
+        residuals = problem.residuals(point)
         residual = float(residuals.max(initial=0.0))
         grown = _grown(active, residuals, tol, problem.joint)
         if residual <= tol or (stuck and (grown == active).all()):
             break
         active = grown
-    return Solution(C, problem.loss(C).values, residual, n_iter)
+    return Solution(point, residual, n_iter)
 
 
 def _grown(active, residuals, tol, joint):

@@ -51,7 +51,7 @@ def minimise(problem, C, tol, max_iter, suspects=None):
 
 def alpha_max(problem, l1_ratio):
     """The smallest penalty at which no coupling differs from zero."""
-    slopes = problem.at(0.0, l1_ratio).value_and_slopes(problem.start())[1]
+    slopes = problem.at_point(problem.start()).slopes
     return float(np.abs(slopes[:, :-1]).max(initial=0.0)) / l1_ratio
 
 
@@ -70,13 +70,11 @@ def follow_path(problem, alphas, l1_ratio, tol, max_iter, gamma):
     (Tibshirani et al. 2012, equation 13), and checked by the solver.
     """
     C, before, solutions, ebic = problem.start(), alphas[0], [], []
-    slopes = problem.at(0.0, l1_ratio).value_and_slopes(C)[1]
+    slopes = problem.at_point(C).slopes
     for alpha in alphas:
         suspects = np.abs(slopes) > l1_ratio * (2.0 * alpha - before)
-        penalised = problem.at(alpha, l1_ratio)
-        solution = minimise(penalised, C, tol, max_iter, suspects)
-        C, before = solution.C, alpha
-        slopes = penalised.value_and_slopes(C)[1]
+        solution = minimise(problem.at(alpha, l1_ratio), C, tol, max_iter, suspects)
+        C, slopes, before = solution.C, solution.point.slopes, alpha
         solutions.append(solution)
         ebic.append(extended_bic(problem, solution, gamma))
     return Path(np.asarray(alphas), solutions, np.array(ebic))
@@ -88,7 +86,7 @@ def extended_bic(problem, solution, gamma):
     k counts the couplings of a spin, n is the total weight (Foygel and Drton 2010, equation 3).
     """
     sample, p = problem.loss.sample, len(solution.C)
-    values = solution.values
+    values = solution.point.values
     if problem.loss.loss != LOSSES["pseudolikelihood"]:
         values = ConditionalLoss(sample, LOSSES["pseudolikelihood"])(solution.C).values
     n, k = sample.total * problem.loss.shares, (solution.C[:, :-1] != 0).sum(axis=1)
