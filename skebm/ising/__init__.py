@@ -2,9 +2,10 @@
 
 .. math::  P(s) \\propto e^{\\sum_i h_i s_i + \\sum_{i<j} J_{ij} s_i s_j}, s_i \\in \\{-1, 1\\}
 
-One file per estimator; ``_fit.py`` is how those learn that need only the conditionals of spins,
-``_model.py`` what is asked of all once fitted, ``_errors.py`` and ``_agreement.py`` how sure one
-can be of them.
+One file per estimator; ``_training.py`` is what all do with their data first, ``_fit.py`` how
+those learn that need only the conditionals of spins, ``_model.py`` and ``_chains.py`` what is asked
+of all once fitted, ``_inference.py`` how sure one can be of them (``_errors.py``,
+``_agreement.py``).
 """
 
 from skebm.ising._interaction_screening import InteractionScreeningIsing

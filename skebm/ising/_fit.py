@@ -1,14 +1,11 @@
 """Learning an Ising model by a criterion that is a sum over conditionals."""
 
-from typing import NamedTuple
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy
-from skebm._rows import Rows
-from skebm._validation import check_binary, check_parameters, check_sample_weight
+from skebm._validation import check_parameters
 from skebm._warn import warn
 from skebm.criteria.inverse_ising import (
     follow_path,
@@ -18,27 +15,12 @@ from skebm.criteria.inverse_ising import (
     symmetrised,
     theory_alpha,
 )
-from skebm.criteria.spins import SpinSample
-from skebm.ising._asked import RULES, check_known, check_together, checked_mask
-from skebm.ising._columns import (
-    allowed_coefficients,
-    complaint_about,
-    field_of_counts,
-    masses,
-    rare_columns,
-    with_fields,
-)
+from skebm.ising._asked import RULES, check_together
 from skebm.ising._model import BaseIsing
+from skebm.ising._training import Columns, all_or_nothing, checked_data, with_fields
 
 # Violation at which pseudolikelihood hands over to ratio matching.
 _NEAR = 1e-3
-
-
-class Training(NamedTuple):
-    """What a model was trained on: distinct rows and their weights."""
-
-    rows: Rows
-    weights: np.ndarray
 
 
 class LearnsFromConditionals(BaseIsing):
@@ -75,49 +57,32 @@ class LearnsFromConditionals(BaseIsing):
         ConvergenceWarning
             If ``max_iter`` passes did not bring all optimality conditions below ``tol``.
         UserWarning
-            If columns are constant or have one odd value (their couplings stay zero), or if
+            If columns are constant, or so but for one row (their couplings stay zero), or if
             ``alpha="ebic"`` selects a graph without edges.
         """
         name = type(self).__name__
         check_parameters(self._rules, self.get_params(deep=False), name)
         check_together(self)
-        before = dict(vars(self))
-        try:
-            rows, dtype, coding = check_binary(
-                self, X, reset=True, training=True, allow_nan=True, sparse=True, probabilities=False
-            )
-            weights = check_sample_weight(sample_weight, len(rows))
-            mask = checked_mask(name, self.mask, rows.n_features)
-            check_known(name, rows)
-        except (TypeError, ValueError):
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-        if (weights == 0).any():
-            rows, weights = rows.keep(weights > 0), weights[weights > 0]
-        training = Training(*rows.distinct(weights))
-        with threads(self.n_jobs):
-            fitted = self._learned(training, mask, dtype)
-        for stale in ("alphas_", "coupling_path_", "ebic_path_"):
-            vars(self).pop(stale, None)
-        vars(self).update(
-            fitted, _coding=coding, _training=training, _entropy=draw_entropy(self.random_state),
-            _kept_log_partition=None,
-        )  # fmt: skip
-        self._warn_of_result(fitted)
+        with all_or_nothing(self), threads(self.n_jobs):
+            checked = checked_data(self, X, sample_weight, allow_nan=True)
+            columns = Columns(checked.training, checked.mask)
+            fitted = self._learned(columns, checked.dtype)
+            for stale in ("alphas_", "coupling_path_", "ebic_path_"):
+                vars(self).pop(stale, None)
+            vars(self).update(
+                fitted, _coding=checked.coding, _training=checked.training,
+                _entropy=draw_entropy(self.random_state), _kept_log_partition=None,
+            )  # fmt: skip
+        self._warn_of_result(fitted, columns.complaint(self))
         return self
 
     # -- learning ------------------------------------------------------------------------------
 
-    def _learned(self, training, mask, dtype):
+    def _learned(self, columns, dtype):
         """The fitted attributes, as a dict."""
-        spins = training.rows.spins()
-        up, known = masses(spins, training.weights)
-        rare = rare_columns(up, known)
-        allowed = allowed_coefficients(mask, rare)
-        sample = SpinSample(spins, training.weights, allowed[:, :-1])
+        sample, allowed = columns.sample, columns.allowed
         problem = self._problem(sample, allowed)
-        solution, found = self._minimised(problem)
+        solution, found = self._minimised(problem, columns)
         penalised = problem.at(found["alpha_"], self.l1_ratio)
         if self.refit:
             edges = symmetrised(solution.C, self.symmetrize) != 0
@@ -125,20 +90,23 @@ class LearnsFromConditionals(BaseIsing):
             solution = minimise(
                 penalised, np.where(penalised.allowed, solution.C, 0.0), self.tol, self.max_iter
             )
-        C = solution.C.copy()
-        C[rare, -1] = field_of_counts(up[rare], known[rare])
+        C, values = solution.C.copy(), solution.point.values
+        if columns.rare.any():
+            columns.set_rare_fields(C[:, -1])
+            values = problem.loss(C).values
         J = symmetrised(C, self.symmetrize)
-        return found | {
-            "coupling_": J.astype(dtype),
-            "field_": C[:, -1].astype(dtype),
-            "nodewise_coupling_": C[:, :-1].astype(dtype),
-            "n_iter_": solution.n_iter,
-            "kkt_": solution.residual,
-            "n_edges_": int(np.count_nonzero(J) // 2),
-            "objective_": float((problem.loss(C).values + penalised.penalty(C)).sum()),
-            "rare_": rare,
-            "mean_": (up + 0.5) / (known + 1.0),
-        }
+        return (
+            found
+            | columns.attributes(J)
+            | {
+                "coupling_": J.astype(dtype),
+                "field_": C[:, -1].astype(dtype),
+                "nodewise_coupling_": C[:, :-1].astype(dtype),
+                "n_iter_": solution.n_iter,
+                "kkt_": solution.residual,
+                "objective_": float((values + penalised.penalty(C)).sum()),
+            }
+        )
 
     def _problem(self, sample, allowed, loss=None):
         return inverse_problem(
@@ -146,7 +114,7 @@ class LearnsFromConditionals(BaseIsing):
             joint=self.symmetrize == "joint", penalize_field=bool(self.penalize_field),
         )  # fmt: skip
 
-    def _minimised(self, problem):
+    def _minimised(self, problem, columns):
         """The solution at the penalty that was asked for, and what else is known then."""
         if self.alpha == "ebic":
             return self._selected(problem)
@@ -154,15 +122,13 @@ class LearnsFromConditionals(BaseIsing):
         if alpha == "theory":
             alpha = theory_alpha(self._loss, sample.p, sample.total)
         penalised = problem.at(alpha, self.l1_ratio)
-        solution = minimise(penalised, self._start(penalised), self.tol, self.max_iter)
+        solution = minimise(penalised, self._start(penalised, columns), self.tol, self.max_iter)
         return solution, {"alpha_": float(alpha)}
 
-    def _start(self, problem):
+    def _start(self, problem, columns):
         """Where a single fit starts: at the last model, at independent spins, or nearer."""
-        if self.warm_start and getattr(self, "_training", None) is not None:
-            C = np.column_stack([self.coupling_, self.field_]).astype(np.float64)
-            if C.shape == problem.allowed.shape:
-                return np.where(problem.allowed, C, 0.0)
+        if (C := columns.warm_start(self)) is not None:
+            return C
         if self._loss != "ratio_matching":
             return problem.start()
         # Ratio matching is not convex: it starts where pseudolikelihood, which is, ends.
@@ -183,10 +149,10 @@ class LearnsFromConditionals(BaseIsing):
             "ebic_path_": ebic,
         }
 
-    def _warn_of_result(self, fitted):
+    def _warn_of_result(self, fitted, complaint):
         name = type(self).__name__
-        if fitted["rare_"].any():
-            warn(complaint_about(self, fitted["rare_"]), UserWarning)
+        if complaint:
+            warn(complaint, UserWarning)
         if self.alpha == "ebic" and fitted["n_edges_"] == 0 and len(fitted["field_"]) > 1:
             warn(
                 f"{name}: alpha='ebic' selected a graph without edges, alpha_ = "

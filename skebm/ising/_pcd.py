@@ -7,29 +7,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy
-from skebm._validation import (
-    Choice,
-    Number,
-    check_binary,
-    check_parameters,
-    check_sample_weight,
-    positive_integer,
-)
+from skebm._validation import Choice, Number, check_parameters, positive_integer
 from skebm._warn import warn
 from skebm.criteria import SCHEDULES, learning_rates
 from skebm.criteria.inverse_ising import inverse_problem, minimise
 from skebm.criteria.spin_likelihood import SpinLikelihood, check_reach
-from skebm.criteria.spins import SpinSample
-from skebm.ising._asked import RULES, checked_mask
-from skebm.ising._columns import (
-    allowed_coefficients,
-    complaint_about,
-    field_of_counts,
-    masses,
-    rare_columns,
-)
-from skebm.ising._fit import Training
+from skebm.ising._asked import RULES
 from skebm.ising._model import BaseIsing
+from skebm.ising._training import Columns, all_or_nothing, checked_data
 
 # Violation at which pseudolikelihood hands over, and its least penalty: where some spin is
 # determined by others it would go on for ever.
@@ -225,53 +210,33 @@ class PCDIsing(BaseIsing):
         """
         name = type(self).__name__
         check_parameters(self._rules, self.get_params(deep=False), name)
-        before = dict(vars(self))
-        try:
-            rows, dtype, coding = check_binary(
-                self, X, reset=True, training=True, probabilities=False
-            )
-            weights = check_sample_weight(sample_weight, len(rows))
-            mask = checked_mask(name, self.mask, rows.n_features)
+        with all_or_nothing(self), threads(self.n_jobs):
+            checked = checked_data(self, X, sample_weight, allow_nan=False)
             if self.n_gibbs_steps == "exact":
-                check_reach(name, rows.n_features)
-        except (TypeError, ValueError):
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-        if (weights == 0).any():
-            rows, weights = rows.keep(weights > 0), weights[weights > 0]
-        training, entropy = Training(*rows.distinct(weights)), draw_entropy(self.random_state)
-        with threads(self.n_jobs):
-            fitted = self._learned(training, mask, entropy)
-        for array in ("coupling_", "field_"):
-            fitted[array] = fitted[array].astype(dtype)
-        vars(self).update(
-            fitted, _coding=coding, _training=training, _entropy=entropy, _kept_log_partition=None
-        )
-        if fitted["rare_"].any():
-            warn(complaint_about(self, fitted["rare_"]), UserWarning)
+                check_reach(name, checked.training.rows.n_features)
+            columns = Columns(checked.training, checked.mask)
+            entropy = draw_entropy(self.random_state)
+            fitted = self._learned(columns, entropy)
+            for array in ("coupling_", "field_"):
+                fitted[array] = fitted[array].astype(checked.dtype)
+            vars(self).update(
+                fitted, _coding=checked.coding, _training=checked.training, _entropy=entropy,
+                _kept_log_partition=None,
+            )  # fmt: skip
+        if complaint := columns.complaint(self):
+            warn(complaint, UserWarning)
         return self
 
-    def _learned(self, training, mask, entropy):
+    def _learned(self, columns, entropy):
         """The fitted attributes, as a dict."""
-        spins = training.rows.spins()
-        up, known = masses(spins, training.weights)
-        rare = rare_columns(up, known)
-        allowed = allowed_coefficients(mask, rare)
-        sample = SpinSample(spins, training.weights, allowed[:, :-1])
-        likelihood = self._likelihood(sample, allowed)
-        J, h = self._start(sample, allowed)
-        h[rare] = field_of_counts(up[rare], known[rare])
+        likelihood = self._likelihood(columns.sample, columns.allowed)
+        J, h = self._start(columns)
+        columns.set_rare_fields(h)
         if self.n_gibbs_steps == "exact":
             fitted = self._exactly(likelihood, J, h)
         else:
             fitted = self._by_chains(likelihood, J, h, entropy)
-        return fitted | {
-            "alpha_": float(self.alpha),
-            "n_edges_": int(np.count_nonzero(fitted["coupling_"]) // 2),
-            "rare_": rare,
-            "mean_": (up + 0.5) / (known + 1.0),
-        }
+        return fitted | columns.attributes(fitted["coupling_"]) | {"alpha_": float(self.alpha)}
 
     def _likelihood(self, sample, allowed):
         gram = sample.gram()
@@ -280,18 +245,15 @@ class PCDIsing(BaseIsing):
             self.alpha * (1.0 - self.l1_ratio), bool(self.penalize_field),
         )  # fmt: skip
 
-    def _start(self, sample, allowed):
+    def _start(self, columns):
         """The last model if asked for, else couplings (p, p) and fields (p,) near the optimum."""
-        if self.warm_start and getattr(self, "_training", None) is not None:
-            C = np.column_stack([self.coupling_, self.field_]).astype(np.float64)
-            if C.shape == allowed.shape:
-                C = np.where(allowed, C, 0.0)
-                return C[:, :-1], C[:, -1]
-        problem = inverse_problem(
-            sample, "pseudolikelihood", allowed=allowed, joint=True,
-            penalize_field=bool(self.penalize_field),
-        ).at(max(self.alpha, _LEAST_ALPHA), self.l1_ratio)  # fmt: skip
-        C = minimise(problem, problem.start(), _NEAR, self.max_iter).C
+        C = columns.warm_start(self)
+        if C is None:
+            problem = inverse_problem(
+                columns.sample, "pseudolikelihood", allowed=columns.allowed, joint=True,
+                penalize_field=bool(self.penalize_field),
+            ).at(max(self.alpha, _LEAST_ALPHA), self.l1_ratio)  # fmt: skip
+            C = minimise(problem, problem.start(), _NEAR, self.max_iter).C
         return C[:, :-1].copy(), C[:, -1].copy()
 
     def _exactly(self, likelihood, J, h):
