@@ -112,34 +112,45 @@ class SpinLikelihood:
         Returns J, h, chains (n_chains, p), the root mean square of the gradients and whether all
         went well; if not, the last finite parameters.
         """
-        p = len(h)
         energy = Ising(J.astype(np.float32), h.astype(np.float32))
         base = energy.base(np.clip((1.0 + self.means) / 2.0, 1e-6, 1 - 1e-6))
         chains = base.sample(n_chains, (*entropy, _START), np.float32)
-        key, center = derive_key(entropy, _SWEEPS), self._center()
-        variances = np.maximum(1.0 - self.means**2, 1e-9)
-        scale = _damped(variances[:, None] * variances, n_chains)
-        variances = _damped(variances, n_chains)
-        data = self.products - np.outer(center, self.means) - np.outer(self.means, center)
-        data += np.outer(center, center)
-        gaps = np.zeros(len(rates))
+        key, units, gaps = derive_key(entropy, _SWEEPS), self._units(n_chains), np.zeros(len(rates))
         for step, rate in enumerate(rates):
             energy.sweep(chains, 1.0, None, key, step=step * n_gibbs_steps, n_sweeps=n_gibbs_steps)
-            centred = chains - center.astype(np.float32)
-            with single_threaded_blas:
-                model = (centred.T @ centred).astype(np.float64) / n_chains
-            slope = np.where(self.allowed[:, :p], data - model, 0.0)
-            field_slope = (self.means - chains.mean(axis=0, dtype=np.float64)) * self.allowed[:, p]
+            slope, field_slope = self._slopes(chains)
             gaps[step] = np.sqrt((slope**2).mean())
-            new_J = _proximal(J + rate * slope / scale, 2.0 * rate / scale, self.l1, self.ridge)
-            new_h = h + rate * field_slope / variances - (new_J - J) @ center
-            if self.penalize_field:
-                new_h = _proximal(new_h, rate / variances, self.l1, self.ridge)
-            if not (np.abs(new_J).max() < DIVERGED and np.abs(new_h).max() < DIVERGED):
+            moved = self._moved(J, h, slope, field_slope, rate, units)
+            if not all(np.abs(array).max() < DIVERGED for array in moved):
                 return J, h, chains, gaps[: step + 1], False
-            J, h = new_J, new_h
+            J, h = moved
             energy = Ising(J.astype(np.float32), h.astype(np.float32))
         return J, h, chains, gaps, True
+
+    def _units(self, n_chains):
+        """Units of steps of couplings (p, p) and fields (p,): variances among independent spins."""
+        variances = np.maximum(1.0 - self.means**2, 1e-9)
+        return _damped(variances[:, None] * variances, n_chains), _damped(variances, n_chains)
+
+    def _slopes(self, chains):
+        """Moments of the data less those of chains: of centred products (p, p), and means (p,)."""
+        center, n_chains = self._center(), len(chains)
+        centred = chains - center.astype(np.float32)
+        with single_threaded_blas:
+            model = (centred.T @ centred).astype(np.float64) / n_chains
+        data = self.products - np.outer(center, self.means) - np.outer(self.means, center)
+        data += np.outer(center, center)
+        fields = self.means - chains.mean(axis=0, dtype=np.float64)
+        return np.where(self.allowed[:, :-1], data - model, 0.0), fields * self.allowed[:, -1]
+
+    def _moved(self, J, h, slope, field_slope, rate, units):
+        """Couplings and fields after one step; fields also make up for what moves of J add."""
+        lengths, field_lengths = (rate / unit for unit in units)
+        new_J = _proximal(J + lengths * slope, 2.0 * lengths, self.l1, self.ridge)
+        new_h = h + field_lengths * field_slope - (new_J - J) @ self._center()
+        if self.penalize_field:
+            new_h = _proximal(new_h, field_lengths, self.l1, self.ridge)
+        return new_J, new_h
 
     def _center(self):
         """What is taken from the spins before they are multiplied: moves of J then keep means.

@@ -70,11 +70,8 @@ def moments_of_rows(spins, weights):
 
 def exact_moments(energy):
     """Mean and connected correlation under a model by enumeration, (p,) and (p, p)."""
-    p, moments = energy.n_features, energy.exact_moments().gradient
-    means, second = moments[:p], np.eye(p)
-    second[np.triu_indices(p, 1)] = moments[p:]
-    second = np.where(np.tri(p, k=-1, dtype=bool), second.T, second)
-    return means, second - np.outer(means, means)
+    found = energy.name_moments(energy.exact_moments().gradient)
+    return found["spins"], found["products"] - np.outer(found["spins"], found["spins"])
 
 
 def compared(data, model, n_samples):
