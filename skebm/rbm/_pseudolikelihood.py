@@ -11,7 +11,6 @@ class PseudoLikelihoodRBM(FlipRBM):
     minibatches are the only noise. Consistent, if the data come from an RBM of this size. What it
     learns is conditionals, so that modes far apart may get any weights.
 
-
     Parameters
     ----------
     n_components : int, default=256
@@ -81,8 +80,9 @@ class PseudoLikelihoodRBM(FlipRBM):
     Notes
     -----
     An update takes the exact gradient: it costs about a hundred operations for each row of the
-    minibatch and each weight, one division among them; nothing of that size is stored. It takes a
-    few times as long as ``log_pseudolikelihood`` of the same rows. float32 is quicker.
+    minibatch and each weight, one division among them; nothing of that size is stored. It takes
+    longer than ``log_pseudolikelihood`` of the same rows, the more so the larger the model is and
+    the smaller the minibatch. float32 is quicker.
     Memory: the data as bits (or as CSR), some eight times the weights, and three times the rows
     of a minibatch and of P(h = 1 | v).
 
