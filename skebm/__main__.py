@@ -46,7 +46,10 @@ def main(arguments=None):
         print(f"skebm: cannot read {options.data}: {error}", file=sys.stderr)
         return 2
     started = time.perf_counter()
-    run(name, X, y, options.figure)
+    with warnings.catch_warnings():
+        # Blank pixels are no news: an Ising model says of each fit that they have no couplings.
+        warnings.filterwarnings("ignore", ".*no couplings and a field from counts", UserWarning)
+        run(name, X, y, options.figure)
     print(f"\nDone in {time.perf_counter() - started:.0f} s.")
     return 0
 
@@ -258,7 +261,7 @@ def _classify(model, X_train, X_test, y_train, y_test):
     hidden = LogisticRegression(max_iter=2000).fit(model.transform(X_train), y_train)
     pixels = LogisticRegression(max_iter=2000).fit(X_train, y_train)
     print(
-        f"\nLogisticRegression on the hidden units of the best model: "
+        f"\nLogisticRegression on the hidden units of {type(model).__name__}, the best RBM: "
         f"{hidden.score(model.transform(X_test), y_test):.1%} of the test rows right; "
         f"on raw pixels: {pixels.score(X_test, y_test):.1%}."
     )

@@ -293,7 +293,7 @@ def test_rows_have_names_of_their_own():
     for name in ("structure", "densities"):
         labels = [settings.label(row) for row in SETTINGS[name]["rows"]]
         assert len(set(labels)) == len(labels)
-    assert len(SETTINGS["structure"]["rows"]) == 2 * 3 * 6
+    assert len(SETTINGS["structure"]["rows"]) == 2 * 3 * 4
     known = {row["data"] for row in SETTINGS["densities"]["rows"]}
     assert known <= set(data._SETS)
 
@@ -339,6 +339,6 @@ def test_section_has_what_was_measured(names, tmp_path):
     made = {"structure": made_up_structure(), "densities": made_up_densities()}
     results = {name: written(tmp_path / f"{name}.csv", made[name]) for name in names}
     text = ising_quality_tables.section(results)
-    assert ("| graph | J | PL | RISE | RM | PL ¼ |" in text) == ("structure" in names)
+    assert ("| graph | J | PL | RISE | RM | RM ¼ |" in text) == ("structure" in names)
     assert ("| data | model |" in text) == ("densities" in names)
     assert text.startswith("\n") and text.endswith("|\n")

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 
-from skebm import CDRBM, PCDRBM, RdmRBM, __main__
+from skebm import CDRBM, PCDRBM, PseudoLikelihoodIsing, RdmRBM, __main__
 from skebm.datasets import make_bars_and_stripes
 
 
@@ -67,6 +68,18 @@ def test_picture(small, matrix, capsys):
         assert __main__.main(["--data", f"{name}.npz", "--figure", f"{name}.png"]) == 0
         assert f"Picture: {name}.png" in capsys.readouterr().out
         assert (small / f"{name}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_constant_columns_do_not_flood_the_page(small, matrix, capsys, monkeypatch):
+    grid = [{"model": [PseudoLikelihoodIsing(), __main__.BernoulliRBM(3, n_iter=2)]},
+            {"model": [PCDRBM(3, n_iter=2, random_state=0)]}]  # fmt: skip
+    monkeypatch.setattr(__main__, "_grid", lambda: grid)
+    np.savez("X.npz", np.column_stack([matrix, np.zeros(len(matrix))]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert __main__.main(["--data", "X.npz"]) == 0
+    said = capsys.readouterr().out
+    assert "PseudoLikelihoodIsing" in said and "Chosen by held-out log-likelihood" in said
 
 
 def test_without_matplotlib_it_says_so(small, matrix, capsys, monkeypatch):
