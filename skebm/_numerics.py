@@ -72,6 +72,18 @@ def _sigmoid_in_kernels(x):
     return lambda x: one / (one + exp(-x))
 
 
+def like(x, constant):
+    """A constant in the precision of x, which arithmetic with it then keeps."""
+    return type(x)(constant)
+
+
+@overload(like, jit_options={"fastmath": FASTMATH})
+def _like_in_kernels(x, constant):
+    if x == types.float32:
+        return lambda x, constant: np.float32(constant)
+    return lambda x, constant: np.float64(constant)
+
+
 @inline
 def log1p_of_unit(x):
     """log(1 + x) for x in [0, 1], as a vectorised series: 2 artanh of x / (2 + x).
@@ -79,14 +91,15 @@ def log1p_of_unit(x):
     Above sqrt(2) - 1 the argument 1 + x is halved first, so that the square of the quotient is
     below 0.03; the error is a few units in the last place of 1.
     """
-    large = x > 0.41421356237309503
-    z = (x - (1.0 if large else 0.0)) / (x + (3.0 if large else 2.0))
+    large = x > like(x, 0.41421356237309503)
+    zero, one, two = like(x, 0.0), like(x, 1.0), like(x, 2.0)
+    z = (x - (one if large else zero)) / (x + two + (one if large else zero))
     q = z * z
-    p = 1.0 / 17 + q * (1.0 / 19)
-    p = 1.0 / 11 + q * (1.0 / 13 + q * (1.0 / 15 + q * p))
-    p = 1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * p))
-    p = 1.0 + q * (1.0 / 3 + q * p)
-    return 2.0 * z * p + (0.6931471805599453 if large else 0.0)
+    p = like(x, 1.0 / 17) + q * like(x, 1.0 / 19)
+    p = like(x, 1.0 / 11) + q * (like(x, 1.0 / 13) + q * (like(x, 1.0 / 15) + q * p))
+    p = like(x, 1.0 / 5) + q * (like(x, 1.0 / 7) + q * (like(x, 1.0 / 9) + q * p))
+    p = one + q * (like(x, 1.0 / 3) + q * p)
+    return two * z * p + (like(x, 0.6931471805599453) if large else zero)
 
 
 @inline

@@ -7,7 +7,7 @@ from compiled import called
 from scipy.optimize import check_grad, minimize
 
 from skebm._rows import Rows
-from skebm.criteria import _spin_losses, inverse_ising
+from skebm.criteria import _spin_losses, inverse_ising, spins
 from skebm.criteria._smooth import minimise_smooth
 from skebm.criteria._sparse import minimise_sparse
 from skebm.criteria.spins import LOSSES, ConditionalLoss, SpinSample
@@ -79,7 +79,44 @@ def test_terms_are_stable_at_any_t():
     assert terms(LOSSES["rise"], -1e6, 1e6)[0] == 1.0
 
 
+@pytest.mark.parametrize("loss", NAMES[:2])
+def test_terms_stay_in_single_precision(loss):
+    terms = called(_spin_losses.loss_terms)
+    for t in np.linspace(-30.0, 30.0, 301):
+        coarse = terms(LOSSES[loss], np.float32(t), np.float32(0.0))
+        exact = terms(LOSSES[loss], np.float64(np.float32(t)), 0.0)
+        np.testing.assert_allclose(coarse, exact, rtol=1e-6, atol=1e-30)
+
+
 # -- all conditionals --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("loss", NAMES[:2])
+def test_coarse_passes_are_the_same_but_for_rounding(loss, missing):
+    sample, C = SpinSample(*sample_of(missing=missing)), coefficients(5)
+    function = ConditionalLoss(sample, LOSSES[loss])
+    fine, coarse = function(C), function(C, np.float32)
+    assert (coarse.values != fine.values).any()
+    np.testing.assert_allclose(coarse.values, fine.values, rtol=1e-6)
+    np.testing.assert_allclose(coarse.slopes, fine.slopes, atol=1e-6)
+
+
+def test_only_losses_that_cannot_overflow_are_coarse(monkeypatch):
+    sample = SpinSample(*sample_of())
+    assert all(ConditionalLoss(sample, loss).coarse is np.float64 for loss in LOSSES.values())
+    monkeypatch.setattr(spins, "_WORTHWHILE", 0.0)
+    chosen = {name: ConditionalLoss(sample, loss).coarse for name, loss in LOSSES.items()}
+    assert [name for name in NAMES if chosen[name] is np.float32] == list(NAMES[:2])
+
+
+def test_logrise_is_finite_where_every_loss_is_next_to_nothing():
+    sample = SpinSample(np.array([[1, 1], [-1, -1]], np.int8), np.ones(2))
+    values, slopes = ConditionalLoss(sample, LOSSES["logrise"])(
+        np.array([[0, 800.0, 0], [800, 0, 0]])
+    )
+    np.testing.assert_allclose(values, -800.0)
+    np.testing.assert_allclose(slopes[[0, 1], [1, 0]], -1.0)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.1])
@@ -208,6 +245,38 @@ def test_both_solvers_find_the_minimum_of_scipy(loss, joint, penalize_field):
         found = solver(problem, problem.start(), 1e-9, 500)
         assert found.residual <= 1e-9
         np.testing.assert_allclose(found.C, expected, atol=2e-7)
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-9])
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("loss", NAMES[:2])
+def test_a_coarse_search_ends_in_full_precision(loss, joint, tol, monkeypatch):
+    monkeypatch.setattr(spins, "_WORTHWHILE", 0.0)
+    problem = problem_of(loss, joint=joint, p=6).at(0.02, 0.0)
+    found = minimise_smooth(problem, problem.start(), tol, 500)
+    exact = problem.at_point(found.C)
+    assert found.residual <= tol
+    np.testing.assert_array_equal(found.point.values, exact.values)
+    np.testing.assert_array_equal(found.point.slopes, exact.slopes)
+    if tol < 1e-6:
+        np.testing.assert_allclose(found.C, by_scipy(problem), atol=2e-7)
+
+
+def test_conditionals_alone_do_not_wait_for_each_other():
+    """Without shared couplings, each is minimised as if the others were not there."""
+    rows, weights = sample_of(p=6, n=2000)
+    everything = ~np.eye(6, 7, dtype=bool)
+
+    def steps(allowed):
+        problem = inverse_ising.inverse_problem(
+            SpinSample(rows, weights), "pseudolikelihood", allowed=allowed, joint=False,
+            penalize_field=False,
+        ).at(1e-5, 0.0)  # fmt: skip
+        found = minimise_smooth(problem, problem.start(), 1e-9, 500)
+        return found.n_iter, found.C
+
+    hardest = max(steps(everything & (np.arange(6)[:, None] == i))[0] for i in range(6))
+    assert steps(everything)[0] <= hardest + 2
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.5])

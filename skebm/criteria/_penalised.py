@@ -9,15 +9,15 @@ from skebm.criteria.spins import ConditionalLoss
 
 
 class Point(NamedTuple):
-    """Coefficients, losses by conditional, the objective but for ``l1``, and its gradient.
+    """Coefficients, losses by conditional, the same with ridge, and the gradient of their sum.
 
-    ``C`` (p, p + 1), ``values`` (p,), ``smooth`` a float, ``slopes`` (p, p + 1) along the
-    coefficients that move.
+    ``C`` (p, p + 1), ``values`` and ``ridged`` (p,), ``slopes`` (p, p + 1) along the coefficients
+    that move.
     """
 
     C: np.ndarray
     values: np.ndarray
-    smooth: float
+    ridged: np.ndarray
     slopes: np.ndarray
 
 
@@ -68,12 +68,19 @@ class Penalised:
             V[:, :-1] = (V[:, :-1] + V[:, :-1].T) / 2.0
         return V
 
-    def at_point(self, C):
+    def at_point(self, C, precision=np.float64):
         """The :class:`Point` at coefficients ``C``: a pass over all rows."""
-        values, slopes = self.loss(C)
+        values, slopes = self.loss(C, precision)
         ridge = self.ridge * self.penalised * C
-        smooth = values.sum() + 0.5 * np.vdot(ridge, C)
-        return Point(C, values, smooth, self.symmetric(slopes + ridge))
+        ridged = values + 0.5 * (ridge * C).sum(axis=1)
+        return Point(C, values, ridged, self.symmetric(slopes + ridge))
+
+    def summed(self, terms):
+        """Sums over what moves together, to be multiplied with coefficients: (1, 1), or (p, 1)
+        where each conditional is a problem of its own. ``terms`` (p,) or (p, p + 1)."""
+        if self.joint:
+            return np.reshape(terms.sum(), (1, 1))
+        return terms.reshape(len(terms), -1).sum(axis=1, keepdims=True)
 
     def residuals(self, point):
         """How far each coefficient is from its optimality condition, (p, p + 1)."""

@@ -19,6 +19,10 @@ from skebm.criteria._spin_losses import PSEUDOLIKELIHOOD, RATIO_MATCHING
 _PAIRS = 12
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
 
+# Residual down to which a search may be coarse, and relative errors of its values.
+_COARSE = 1e-5
+_ROUNDING = {np.float32: 3e-8, np.float64: 1e-15}
+
 # A Hessian is used until so many steps with it have not brought the residual down to this share.
 _PATIENCE, _SHARE = 4, 0.3
 
@@ -31,74 +35,103 @@ _CG_TOL, _CG_STEPS = 1e-2, 200
 def minimise_smooth(problem, C, tol, max_iter):
     """The :class:`Solution` of a :class:`Penalised` without L1 from a start ``C``."""
     with single_threaded_blas:
-        search = _Search(problem.at_point, problem.symmetric(C) if problem.joint else C)
-        search.run(_from_independence(problem), tol, max_iter)
-        rows = _enough_rows(problem)
-        while search.residual > tol and search.steps < max_iter and not search.stuck:
-            search.run(_from_rows(problem, search.point.C, rows), tol, max_iter)
-            rows *= 2
-    return Solution(search.point, search.residual, search.steps)
+        search = _Search(problem, problem.symmetric(C) if problem.joint else C)
+        precondition, rows = _from_independence(problem), _enough_rows(problem)
+        while True:
+            search.run(precondition, tol, max_iter)
+            if search.coarse and search.ended(max(tol, _COARSE), max_iter):
+                search.refine()
+            if search.ended(tol, max_iter):
+                return Solution(search.point, search.residual, search.steps)
+            if search.slow:
+                precondition = _from_rows(problem, search.point.C, rows)
+                rows *= 2
 
 
 class _Search:
-    """The :class:`Point` where L-BFGS stands, and steps made."""
+    """The :class:`Point` where L-BFGS stands, steps made, and the pairs it remembers.
 
-    def __init__(self, function, C):
-        self.function, self.point = function, function(C)
-        self.steps, self.stuck = 0, False
+    Conditionals that share no coefficients are problems of their own, with steps, lengths and
+    curvatures of their own, that only go through the rows together.
+    """
+
+    def __init__(self, problem, C):
+        self.problem, self.precision = problem, problem.loss.coarse
+        self.point = problem.at_point(C, self.precision)
+        self.steps, self.stuck, self.slow = 0, False, False
 
     @property
     def residual(self):
         return float(np.abs(self.point.slopes).max(initial=0.0))
 
+    @property
+    def coarse(self):
+        return self.precision != np.float64
+
+    def ended(self, tol, max_iter):
+        return self.stuck or self.residual <= tol or self.steps >= max_iter
+
+    def refine(self):
+        """Go on in full precision."""
+        self.precision, self.stuck = np.float64, False
+        self.point = self.problem.at_point(self.point.C)
+
     def run(self, precondition, tol, max_iter):
         """L-BFGS steps (Nocedal and Wright 2006, algorithms 7.4 and 7.5) with backtracking."""
         pairs, before = deque(maxlen=_PAIRS), deque([np.inf] * _PATIENCE, maxlen=_PATIENCE)
-        while self.residual > tol and self.steps < max_iter:
-            if self.residual > _SHARE * before[0]:
+        tol, self.slow = max(tol, _COARSE) if self.coarse else tol, False
+        while not self.ended(tol, max_iter):
+            self.slow = self.residual > _SHARE * before[0]
+            if self.slow:
                 return
             before.append(self.residual)
-            step = -_two_loops(self.point.slopes, pairs, precondition)
             start = self.point
-            if not self._move(step):
-                self.stuck = not pairs
+            self._move(-_two_loops(self.problem.summed, start.slopes, pairs, precondition))
+            if self.point is start:
+                self.slow, self.stuck = True, not pairs
                 return
             s, y = self.point.C - start.C, self.point.slopes - start.slopes
-            if (curvature := np.vdot(s, y)) > 0:
-                pairs.append((s, y, curvature))
+            pairs.append((s, y, self.problem.summed(s * y)))
 
     def _move(self, step):
-        start, length = self.point, 1.0
-        slope = np.vdot(step, start.slopes)
+        summed, start = self.problem.summed, self.point
+        descent = summed(step * start.slopes)
         # Values near the minimum differ by less than their rounding.
-        slack = 1e-15 * len(step) * max(1.0, abs(start.smooth))
-        if not slope < 0:
-            return False
+        heights = summed(start.ridged)
+        slack = _ROUNDING[self.precision] * np.maximum(1.0, np.abs(heights))
+        lengths = np.where(descent < 0, 1.0, 0.0)
         for _ in range(_HALVINGS):
-            point = self.function(start.C + length * step)
-            if point.smooth <= start.smooth + _ARMIJO * length * slope + slack:
+            if not lengths.any():
+                return
+            point = self.problem.at_point(start.C + lengths * step, self.precision)
+            low = summed(point.ridged) <= heights + _ARMIJO * lengths * descent + slack
+            if low.all():
                 self.point = point
                 self.steps += 1
-                return True
-            length *= _SHRINK
-        return False
+                return
+            lengths = np.where(low, lengths, _SHRINK * lengths)
 
 
-def _two_loops(gradient, pairs, precondition):
+def _two_loops(summed, gradient, pairs, precondition):
     q, shares = gradient.copy(), []
     for s, y, curvature in reversed(pairs):
-        shares.append(np.vdot(s, q) / curvature)
+        shares.append(_ratio(summed(s * q), curvature))
         q -= shares[-1] * y
     r = precondition(q)
     for (s, y, curvature), share in zip(pairs, reversed(shares)):
-        r += (share - np.vdot(y, r) / curvature) * s
+        r += (share - _ratio(summed(y * r), curvature)) * s
     return r
+
+
+def _ratio(above, below):
+    """Their quotient, 0 where a problem has not moved or its curvature is none."""
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
 def _from_independence(problem):
     """The inverse Hessian where spins are independent: f'' (1 - m_i^2) times one matrix."""
     sample = problem.loss.sample
-    gram = sample.gram().astype(np.float32)
+    gram = sample.gram(np.float32)
     start = problem.start()
     scales = np.maximum(_curvatures_of_fields(problem.loss.loss, start[:, -1]), 1e-6)
     flops = 2.0 * sample.p * (sample.p + 1) ** 2
@@ -166,20 +199,21 @@ class _Solver:
         self._diagonal[self._diagonal <= 0] = 1.0
 
     def __call__(self, gradient):
+        summed = self._problem.summed
         x, r = np.zeros_like(gradient), gradient.copy()
         z = r / self._diagonal
-        d, rz = z.copy(), np.vdot(r, z)
+        d, rz = z.copy(), summed(r * z)
         enough = _CG_TOL**2 * rz
         for _ in range(_CG_STEPS):
-            if rz <= enough:
+            if (rz <= enough).all():
                 break
             q = self._problem.symmetric(self._multiply(d) + self._ridge * d)
-            curvature = np.vdot(d, q)
-            if not curvature > 0:
+            length = _ratio(rz, summed(d * q)) * (rz > enough)
+            if not length.any():
                 break
-            x += (rz / curvature) * d
-            r -= (rz / curvature) * q
+            x += length * d
+            r -= length * q
             z = r / self._diagonal
-            before, rz = rz, np.vdot(r, z)
-            d = z + (rz / before) * d
-        return x if x.any() else gradient / self._diagonal
+            before, rz = rz, summed(r * z)
+            d = z + _ratio(rz, before) * d
+        return np.where(summed(np.abs(x)) > 0, x, gradient / self._diagonal)

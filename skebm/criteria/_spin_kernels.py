@@ -39,28 +39,33 @@ def add_conditionals(S, weights, known, C, loss, peak, first, last, values, slop
     """Add blocks ``first`` ... ``last`` - 1 of rows to one set of sums for each of the slots.
 
     ``weights`` (n,); ``known`` (n, p) bool, or (0, p) if all are: where it is false the loss is
-    f(0). ``peak`` (p,): RISE is scaled by e^-peak. ``values`` (slots, p) sums of f, ``slopes``
-    (slots, p, p + 1) of its derivatives by ``C``, ``peaks`` (slots, p) the largest -t. Slot k
-    adds blocks k, k + slots, ... in this order, however many threads there are.
+    f(0). ``peak`` (p,), in the precision of ``C``: RISE is scaled by e^-peak. ``values``
+    (slots, p) sums of f, ``slopes`` (slots, p, p + 1) of its derivatives by ``C``, ``peaks``
+    (slots, p) the largest -t. Slot k adds blocks k, k + slots, ... in this order, however many
+    threads there are. Rows are worked on in the precision of ``C``, and summed up in float64.
     """
     n_slots, p = values.shape
     n = S.shape[0]
     for slot in prange(n_slots):
-        X, F, D = np.empty((ROWS, p + 1)), np.empty((ROWS, p)), np.empty((ROWS, p))
-        spins, part = np.empty(p), np.empty((p, p + 1))
+        X, part = np.empty((ROWS, p + 1), C.dtype), np.empty((p, p + 1), C.dtype)
+        F, D = np.empty((ROWS, p), C.dtype), np.empty((ROWS, p), C.dtype)
+        spins, value = np.empty(p, C.dtype), np.empty(p, C.dtype)
         for block in range(first + slot, last, n_slots):
             start, stop = block * ROWS, min(n, (block + 1) * ROWS)
             count = stop - start
             _widen(S, start, stop, X)
             np.dot(X[:count], C.T, F[:count])
+            value[:] = 0
             for r in range(count):
                 _spins_of(X[r], known, start + r, spins)
                 if loss >= RISE:
                     for i in range(p):
                         peaks[slot, i] = max(peaks[slot, i], -spins[i] * F[r, i])
-                add_row(loss, weights[start + r], spins, F[r], peak, values[slot], D[r])
+                weight = C.dtype.type(weights[start + r])
+                add_row(loss, weight, spins, F[r], peak, value, D[r])
             np.dot(D[:count].T, X[:count], part)
             for i in range(p):
+                values[slot, i] += value[i]
                 for j in range(p + 1):
                     slopes[slot, i, j] += part[i, j]
 

@@ -18,24 +18,28 @@ probability flow over single flips (Sohl-Dickstein, Battaglino, DeWeese 2011).
 """
 
 from skebm._jit import inline
-from skebm._numerics import exp, log1p_of_unit
+from skebm._numerics import exp, like, log1p_of_unit
 
 PSEUDOLIKELIHOOD, RATIO_MATCHING, RISE, LOG_RISE = range(4)
 
 
 @inline
 def loss_terms(loss, t, peak):
-    """f, f' and the curvature at ``t``, from the table above; RISE is scaled by e^-peak."""
+    """f, f' and the curvature at ``t``, from the table above; RISE is scaled by e^-peak.
+
+    In the precision of ``t``, which must be that of ``peak``.
+    """
     if loss >= RISE:
         e = exp(-t - peak)
         return e, -e, e
-    e = exp(-2.0 * abs(t))
-    kept = 1.0 / (1.0 + e)
+    one, four = like(t, 1.0), like(t, 4.0)
+    e = exp(-(abs(t) + abs(t)))
+    kept = one / (one + e)
     product = kept * kept * e
     flip = e * kept if t > 0 else kept
     if loss == PSEUDOLIKELIHOOD:
-        return abs(t) - t + log1p_of_unit(e), -2.0 * flip, 4.0 * product
-    return flip * flip, -4.0 * flip * product, 8.0 * product * product
+        return abs(t) - t + log1p_of_unit(e), -(flip + flip), four * product
+    return flip * flip, -four * flip * product, (four + four) * product * product
 
 
 @inline

@@ -23,6 +23,9 @@ LOSSES = {
 # Sets of sums that rows are dealt out to; as many threads can work, whatever there are.
 _SLOTS = 16
 
+# Operations of a pass beyond which a second, faster one in float32 earns its compilation.
+_WORTHWHILE = 1e8
+
 # Largest -t - peak, in size, whose e^ may be summed without overflow or loss.
 SAFE = 600.0
 
@@ -73,7 +76,10 @@ class SpinSample:
     @property
     def shares(self):
         """Share of all weight that each conditional is averaged over, (p,)."""
-        return self.weights @ self.known if len(self.known) else np.ones(self.p)
+        if not len(self.known):
+            return np.ones(self.p)
+        with single_threaded_blas:
+            return self.weights @ self.known
 
     def thinned(self, n):
         """Some ``n`` rows, evenly spaced, with the same total weight."""
@@ -87,15 +93,17 @@ class SpinSample:
     def means(self):
         """Weighted mean of each spin over the rows of its conditional, (p,)."""
         S = self.S[:, :-1]
-        return self.weights @ (S * self.known if len(self.known) else S) / self.shares
+        with single_threaded_blas:
+            return self.weights @ (S * self.known if len(self.known) else S) / self.shares
 
-    def gram(self):
+    def gram(self, precision=np.float64):
         """Weighted mean of the products of the columns, that of ones last, (p + 1, p + 1)."""
-        total = np.zeros((self.p + 1, self.p + 1))
+        total = np.zeros((self.p + 1, self.p + 1), precision)
+        weights = self.weights.astype(precision)
         for low in range(0, len(self), 4096):
-            S = self.S[low : low + 4096].astype(np.float64)
+            S = self.S[low : low + 4096].astype(precision)
             with single_threaded_blas:
-                total += (S * self.weights[low : low + 4096, None]).T @ S
+                total += (S * weights[low : low + 4096, None]).T @ S
         return total
 
 
@@ -125,9 +133,19 @@ class ConditionalLoss:
         self.peak = np.zeros(sample.p)
         self.shares = sample.shares
 
-    def __call__(self, C):
+    @property
+    def coarse(self):
+        """The precision that is enough far from the optimum: float32 where that saves time.
+
+        e^{-t} may leave its range.
+        """
+        sample = self.sample
+        some = self.loss < RISE and 4.0 * len(sample) * sample.p**2 > _WORTHWHILE
+        return np.float32 if some else np.float64
+
+    def __call__(self, C, precision=np.float64):
         """The :class:`Evaluation` at coefficients ``C`` (p, p + 1)."""
-        values, slopes, peaks = self._sums(C)
+        values, slopes, peaks = self._sums(C.astype(precision))
         if self.outgrown(peaks):
             values, slopes, peaks = self._sums(C)
         p = self.sample.p
@@ -146,7 +164,8 @@ class ConditionalLoss:
         """Means from sums over rows, (k,), (k, m) and (k, m, m); changes the arrays given."""
         shares, peak = self.shares[nodes], self.peak[nodes]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            values = (values - (1.0 - shares) * _AT_ZERO[self.loss] * np.exp(-peak)) / shares
+            missed = np.where(shares < 1, (1.0 - shares) * _AT_ZERO[self.loss] * np.exp(-peak), 0)
+            values = (values - missed) / shares
             scale = shares * values if self.loss == LOG_RISE else shares
             slopes /= scale[:, None]
             if curvatures is not None:
@@ -184,11 +203,12 @@ class ConditionalLoss:
         slots = min(_SLOTS, n_blocks)
         values, slopes = np.zeros((slots, p)), np.zeros((slots, p, p + 1))
         peaks = np.full((slots, p), -np.inf)
+        C, peak = np.ascontiguousarray(C), self.peak.astype(C.dtype)
         flops = 4.0 * ROWS * (p + 1) * p
         step = slots * max(1, int(FLOPS_PER_CALL / (flops * slots)))
         for first in range(0, n_blocks, step):
             add_conditionals(
-                S, weights, known, np.ascontiguousarray(C), self.loss, self.peak, first,
+                S, weights, known, C, self.loss, peak, first,
                 min(n_blocks, first + step), values, slopes, peaks,
                 parallel=flops * n_blocks > PARALLEL_FLOPS,
             )  # fmt: skip
