@@ -62,13 +62,16 @@ class _Search:
 
     @property
     def residual(self):
+        """Largest slope."""
         return float(np.abs(self.point.slopes).max(initial=0.0))
 
     @property
     def coarse(self):
+        """Whether values and slopes are in float32."""
         return self.precision != np.float64
 
     def ended(self, tol, max_iter):
+        """Whether there is nothing left to do, or to be done."""
         return self.stuck or self.residual <= tol or self.steps >= max_iter
 
     def refine(self):
