@@ -113,7 +113,8 @@ class Rows:
             packed = np.asarray(self.take(slice(0, len(self)), np.uint8))
         else:
             codes = self.spins().view(np.uint8)
-            packed = np.pad(codes, ((0, 0), (0, -codes.shape[1] % 4))).view(np.uint32)
+            padded = np.pad(codes, ((0, 0), (0, -codes.shape[1] % 4)))
+            packed = np.ascontiguousarray(padded).view(np.uint32)
         return np.pad(packed, ((0, 0), (0, packed.shape[1] % 2))).view(np.uint64)
 
     def column_means(self, weights):

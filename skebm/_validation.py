@@ -182,7 +182,8 @@ def check_binary(
                 f"{_where(estimator, X, survey.low if survey.low < 0 else survey.high)}. Scale X, "
                 "or set binarize to a threshold."
             )
-        return Rows(X) if survey.odd is not None else Rows.binary(X, 0), dtype, Coding()
+        as_they_are = survey.odd is not None or (allow_nan and _has_nan(X))
+        return Rows(X) if as_they_are else Rows.binary(X, 0), dtype, Coding()
     if sp.issparse(X) and threshold < 0:
         raise ValueError(f"binarize must be >= 0 for sparse X, got {threshold!r}.")
     out_of_range = abs(threshold) <= 1 and (survey.low < -1 or survey.high > 1)
@@ -193,6 +194,7 @@ def check_binary(
     coding = Coding(spins, out_of_range)
     if not allow_nan or (sparse and not _has_nan(X)):
         return Rows.binary(X, threshold), dtype, coding
+    X = X.toarray() if sp.issparse(X) else X
     return Rows(np.where(np.isnan(X), np.nan, X > threshold).astype(dtype)), dtype, coding
 
 
@@ -207,7 +209,8 @@ def _check_codes(estimator, X, survey):
 
 
 def _has_nan(X):
-    return not sp.issparse(X) and X.dtype.kind == "f" and bool(np.isnan(X).any())
+    values = X.data if sp.issparse(X) else X
+    return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
 def _check_finite(estimator, X, allow_nan):
@@ -245,7 +248,7 @@ class _Survey(NamedTuple):
 
 def _survey(X):
     """What values X holds, NaN left aside."""
-    low, high, odd, zeros, exact = np.inf, -np.inf, None, sp.issparse(X), True
+    low, high, odd, zeros, exact = np.inf, -np.inf, None, _has_gaps(X), True
     values = X.data[:, None] if sp.issparse(X) else X
     if values.dtype == bool:
         return _Survey(0.0, 1.0, None, True, True)
@@ -267,6 +270,11 @@ def _survey(X):
             if odd is None and not (known := zero | (part == 1) | (part == -1)).all():
                 odd = float(part[~known][0])
     return _Survey(float(low), float(high), odd, zeros, exact)
+
+
+def _has_gaps(X):
+    """Whether X is sparse and has zeros that are not stored."""
+    return sp.issparse(X) and X.nnz < X.shape[0] * X.shape[1]
 
 
 def _warn_of_odd_values(estimator, X, survey, out_of_range):
@@ -298,8 +306,22 @@ def _warn_of_odd_values(estimator, X, survey, out_of_range):
 def _where(estimator, X, value):
     """'3.2 in column 4 ('age')' for a value that X holds."""
     values = X.data if sp.issparse(X) else X
-    found = np.isnan(values) if np.isnan(value) else values == value
-    place = np.argwhere(found)[0]
-    column = int(X.indices[place[0]] if sp.issparse(X) else place[1])
+    places = np.argwhere(np.isnan(values) if np.isnan(value) else values == value)
+    if not len(places):
+        column = _first_gap(X)
+    else:
+        column = X.indices[places[0][0]] if sp.issparse(X) else places[0][1]
+    return f"{value:g} in {column_name(estimator, column)}"
+
+
+def _first_gap(X):
+    """The column of the first entry of a CSR matrix that is not stored."""
+    row = np.flatnonzero(np.diff(X.indptr) < X.shape[1])[0]
+    stored = X.indices[X.indptr[row] : X.indptr[row + 1]]
+    return np.setdiff1d(np.arange(X.shape[1]), stored)[0]
+
+
+def column_name(estimator, column):
+    """'column 4 ('age')', or without a name where X had none."""
     names = getattr(estimator, "feature_names_in_", None)
-    return f"{value:g} in column {column}" + (f" ({names[column]!r})" if names is not None else "")
+    return f"column {column}" + (f" ({names[column]!r})" if names is not None else "")

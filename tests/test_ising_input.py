@@ -1,0 +1,110 @@
+"""What Ising estimators take as data: holes in every container, codes, and what is refused."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from skebm import (
+    PCDRBM,
+    InteractionScreeningIsing,
+    PCDIsing,
+    PseudoLikelihoodIsing,
+    RatioMatchingIsing,
+)
+
+CONVEX = (PseudoLikelihoodIsing, RatioMatchingIsing, InteractionScreeningIsing)
+
+
+@pytest.fixture(scope="module")
+def holed():
+    """(120, 5) of 0 and 1, dependent, with NaN in one of six rows."""
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(120, 1)) + rng.normal(size=(120, 5)) > 0).astype(float)
+    X[::6, 2] = np.nan
+    return X
+
+
+# -- unknown entries ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CONVEX)
+def test_unknown_entries_are_so_in_every_container(cls, holed):
+    plain = cls(0.02).fit(holed)
+    frame = pd.DataFrame(holed)
+    nullable = frame.astype("Int64")
+    assert nullable.isna().to_numpy().sum() == 20
+    objects = frame.astype(object).where(frame.notna(), None)
+    for X in (
+        sp.csr_array(holed), sp.csc_array(holed), np.asfortranarray(holed), frame, nullable,
+        frame.astype("boolean"), objects, 2 * np.asfortranarray(holed) - 1,
+    ):  # fmt: skip
+        model = cls(0.02).fit(X)
+        np.testing.assert_array_equal(model.coupling_, plain.coupling_)
+        np.testing.assert_array_equal(model.field_, plain.field_)
+
+
+@pytest.mark.parametrize("spins", [False, True])
+def test_questions_about_sparse_rows_with_unknown_entries(spins, holed):
+    dense = 2 * holed - 1 if spins else holed
+    model = PseudoLikelihoodIsing(0.02, random_state=0).fit(dense)
+    stored = sp.csr_array(dense)
+    for method in ("conditional_probability", "log_pseudolikelihood", "ratio_matching_loss"):
+        np.testing.assert_array_equal(getattr(model, method)(stored), getattr(model, method)(dense))
+    for method in ("impute", "conditional_sample"):
+        ask = getattr(model, method)
+        found, expected = (ask(X, n_gibbs_steps=5, random_state=0) for X in (stored, dense))
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(
+        model.moment_check(stored).z_correlation, model.moment_check(dense).z_correlation
+    )
+
+
+def test_sparse_unknown_entries_are_refused_where_rows_must_be_complete(holed):
+    stored = sp.csr_array(holed)
+    with pytest.raises(ValueError, match="PCDIsing: X contains NaN in column 2"):
+        PCDIsing().fit(stored)
+    model = PseudoLikelihoodIsing().fit(holed)
+    for ask in (model.score_samples, model.gibbs):
+        with pytest.raises(ValueError, match="X contains NaN in column 2"):
+            ask(stored)
+
+
+def test_machines_that_take_probabilities_impute_binary_rows_too(holed):
+    """Without a threshold NaN beside 0 and 1 alone was once taken for 0."""
+    complete = np.nan_to_num(holed)
+    by_threshold, without = (
+        PCDRBM(3, n_iter=2, binarize=binarize, random_state=0).fit(complete)
+        for binarize in (0.5, None)
+    )
+    found, expected = (
+        model.impute(holed, n_gibbs_steps=5, random_state=0) for model in (without, by_threshold)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert ((found[::6, 2] > 0) & (found[::6, 2] < 1)).all()
+
+
+# -- codes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("binarize", [0.5, None])
+def test_sparse_spins_without_zeros_are_spins(binarize):
+    rng = np.random.default_rng(0)
+    spins = np.where(rng.random((80, 4)) < 0.5, -1.0, 1.0)
+    plain = PseudoLikelihoodIsing(0.02).fit(spins)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = PseudoLikelihoodIsing(0.02, binarize=binarize).fit(sp.csr_array(spins))
+    np.testing.assert_array_equal(model.coupling_, plain.coupling_)
+    assert set(np.unique(model.sample(20, random_state=0))) == {-1, 1}
+
+
+def test_zeros_that_are_not_stored_are_found():
+    spins = np.where(np.random.default_rng(0).random((80, 4)) < 0.5, -1.0, 1.0)
+    spins[7, 2] = 0.0
+    with pytest.raises(ValueError, match=r"with binarize=None, found 0 in column 2\."):
+        PseudoLikelihoodIsing(binarize=None).fit(sp.csr_array(spins))
+    with pytest.warns(UserWarning, match="X mixes -1, 0 and 1"):
+        PseudoLikelihoodIsing().fit(sp.csr_array(spins))
