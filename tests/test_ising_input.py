@@ -108,3 +108,64 @@ def test_zeros_that_are_not_stored_are_found():
         PseudoLikelihoodIsing(binarize=None).fit(sp.csr_array(spins))
     with pytest.warns(UserWarning, match="X mixes -1, 0 and 1"):
         PseudoLikelihoodIsing().fit(sp.csr_array(spins))
+
+
+# -- what is known of no row -------------------------------------------------------------------
+
+
+def holes_of(kind):
+    """Every row lacks one of three columns, or columns 0 and 1 are never known together."""
+    X = np.random.default_rng(1).integers(0, 2, (60, 3)).astype(float)
+    X[np.arange(60), np.arange(60) % (3 if kind == "one each" else 2)] = np.nan
+    return X
+
+
+@pytest.mark.parametrize(
+    ("kind", "mask", "column"),
+    [
+        ("one each", None, 0),
+        ("apart", None, 0),
+        ("apart", [[0, 1, 0], [1, 0, 0], [0, 0, 0]], 0),
+        ("apart", [[0, 0, 0], [0, 0, 1], [0, 1, 0]], None),
+    ],
+)
+@pytest.mark.parametrize("cls", CONVEX)
+def test_a_conditional_without_rows_is_named(cls, kind, mask, column):
+    X = holes_of(kind)
+    if column is None:
+        model = cls(mask=mask).fit(X)
+        assert np.isfinite(model.field_).all() and np.isfinite(model.standard_errors().field).all()
+        return
+    said = (
+        rf"no row where column {column} and all columns that it may be coupled to are known; mask"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=said):
+            cls(mask=mask).fit(X)
+        model = cls(mask=mask).fit(np.eye(3)[np.arange(60) % 3])
+        for ask in (model.standard_errors, model.ratio_matching_loss):
+            with pytest.raises(ValueError, match=said):
+                ask(X)
+
+
+def test_rows_without_weight_do_not_count_as_known(holed):
+    """Without those of weight zero column 2 is unknown, and so is all that needs it."""
+    weights = np.where(np.isnan(holed[:, 2]), 1.0, 0.0)
+    model = PseudoLikelihoodIsing().fit(holed)
+    for ask in (model.standard_errors, PseudoLikelihoodIsing().fit):
+        with pytest.raises(ValueError, match="no known value in column 2"):
+            ask(holed, sample_weight=weights)
+    frame = pd.DataFrame(holed, columns=list("abcde"))
+    with pytest.raises(ValueError, match=r"no known value in column 2 \('c'\)"):
+        PseudoLikelihoodIsing().fit(frame, sample_weight=weights)
+
+
+def test_moments_of_nothing_are_not_compared(holed):
+    model = PseudoLikelihoodIsing().fit(holed)
+    with pytest.raises(ValueError, match="moment_check: X has no known value"):
+        model.moment_check(np.full((4, 5), np.nan))
+    one = np.full((4, 5), np.nan)
+    one[:, 1] = 1.0
+    check = model.moment_check(one)
+    assert 0 < check.p_value <= 1 and np.isnan(check.z_mean).sum() == 4

@@ -161,7 +161,7 @@ def test_unknown_spins_touch_their_neighbours_alone():
     np.testing.assert_allclose(model.log_pseudolikelihood(X), log_pl, rtol=1e-12)
     assert model.ratio_matching_loss(X) == pytest.approx((loss / mass).sum(), rel=1e-12)
     X[:, 1] = np.nan
-    with pytest.raises(ValueError, match="no row where column 0"):
+    with pytest.raises(ValueError, match="no known value in column 1"):
         model.ratio_matching_loss(X)
     with pytest.raises(ValueError, match="NaN in column 0"):
         model.score_samples(X)

@@ -63,7 +63,7 @@ class SpinSample:
         self.S[:, :-1] = spins
         self.known = known[:0] if known.all() else known
         self.total = float(weights.sum())
-        self.weights = weights / self.total
+        self.weights = weights / self.total if self.total > 0 else weights
 
     def __len__(self):
         return len(self.S)
@@ -77,7 +77,7 @@ class SpinSample:
     def shares(self):
         """Share of all weight that each conditional is averaged over, (p,)."""
         if not len(self.known):
-            return np.ones(self.p)
+            return np.full(self.p, float(self.total > 0))
         with single_threaded_blas:
             return self.weights @ self.known
 

@@ -4,7 +4,15 @@ import numbers
 
 import numpy as np
 
-from skebm._validation import Choice, Flag, Jobs, Number, RandomState, positive_integer
+from skebm._validation import (
+    Choice,
+    Flag,
+    Jobs,
+    Number,
+    RandomState,
+    column_name,
+    positive_integer,
+)
 from skebm.criteria.inverse_ising import THEORY
 
 SYMMETRIZE = ("joint", "mean", "and", "or")
@@ -97,10 +105,23 @@ def checked_mask(name, mask, p):
     return mask & ~np.eye(p, dtype=bool)
 
 
-def check_known(name, rows):
-    """A ``ValueError`` that names a column of NaN alone."""
-    if rows.is_binary:
+def check_known(estimator, name, spins, weights, shares=None):
+    """A ``ValueError`` if rows tell nothing.
+
+    With ``shares`` (p,), the weight of the rows of each conditional, every column needs a known
+    value and every conditional a row; without, one known value is enough.
+    """
+    known = (spins[weights > 0] != 0).any(axis=0)
+    if shares is None:
+        if not known.any():
+            raise ValueError(f"{name}: X has no known value.")
         return
-    unknown = np.flatnonzero(~(rows.spins() != 0).any(axis=0))
-    if len(unknown):
-        raise ValueError(f"{name}: X has no known value in column {unknown[0]}.")
+    if not known.all():
+        column = column_name(estimator, np.argmin(known))
+        raise ValueError(f"{name}: X has no known value in {column}.")
+    if not (shares > 0).all():
+        column = column_name(estimator, np.argmin(shares))
+        raise ValueError(
+            f"{name}: X has no row where {column} and all columns that it may be coupled to are "
+            "known; mask couplings or impute."
+        )

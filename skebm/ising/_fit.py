@@ -65,7 +65,7 @@ class LearnsFromConditionals(BaseIsing):
         check_together(self)
         with all_or_nothing(self), threads(self.n_jobs):
             checked = checked_data(self, X, sample_weight, allow_nan=True)
-            columns = Columns(checked.training, checked.mask)
+            columns = Columns(self, checked)
             fitted = self._learned(columns, checked.dtype)
             for stale in ("alphas_", "coupling_path_", "ebic_path_"):
                 vars(self).pop(stale, None)

@@ -9,7 +9,7 @@ from skebm._rng import draw_entropy
 from skebm._validation import RandomState, check_parameters, check_sample_weight, positive_integer
 from skebm.criteria.spins import SpinSample
 from skebm.ising import _agreement, _errors
-from skebm.ising._asked import checked_mask
+from skebm.ising._asked import check_known, checked_mask
 from skebm.ising._chains import ENUMERATED_SPINS
 
 _MOMENTS = 20  # purpose of random numbers
@@ -82,7 +82,7 @@ class JudgesItself:
         0.125
         """
         check_is_fitted(self)
-        likelihood = self._loss is None
+        name, likelihood = type(self).__name__, self._loss is None
         spins, weights = self._seen("standard_errors", X, sample_weight, not likelihood)
         model, allowed, shown = self._estimated()
         self._check_size(model, likelihood)
@@ -91,6 +91,7 @@ class JudgesItself:
                 coupling, field = _errors.errors_of_likelihood(model, spins, weights)
             else:
                 sample = SpinSample(spins, weights, allowed)
+                check_known(self, f"{name}: standard_errors", spins, weights, sample.shares)
                 coupling, field = _errors.errors_of_conditionals(model, sample, self._loss)
         coupling[~shown] = 0.0
         rare = self.rare_
@@ -157,6 +158,7 @@ class JudgesItself:
         }
         check_parameters(_RULES, values, "moment_check")
         spins, weights = self._seen("moment_check", X, sample_weight, True)
+        check_known(self, f"{type(self).__name__}: moment_check", spins, weights)
         data = _agreement.moments_of_rows(spins, weights)
         if self.n_features_in_ <= ENUMERATED_SPINS:
             return _agreement.compared(data, _agreement.exact_moments(self._energy()), 0)

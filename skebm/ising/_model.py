@@ -10,6 +10,7 @@ from skebm._rng import draw_entropy
 from skebm._validation import Coding, check_binary, check_parameters
 from skebm.criteria.spins import LOSSES, ConditionalLoss, SpinSample
 from skebm.energies import Ising
+from skebm.ising._asked import check_known
 from skebm.ising._chains import DrawsSpins
 from skebm.ising._inference import JudgesItself
 
@@ -166,13 +167,9 @@ class BaseIsing(DrawsSpins, JudgesItself, UnnormalizedModel):
         """
         check_is_fitted(self)
         rows = self._rows(X, allow_nan=True)
-        sample = SpinSample(rows.spins(), np.ones(len(rows)), self.coupling_ != 0)
-        if not len(sample) or not (sample.shares > 0).all():
-            missing = 0 if not len(sample) else int(np.argmin(sample.shares))
-            raise ValueError(
-                f"{type(self).__name__}: X has no row where column {missing} and all columns that "
-                "it is coupled to are known."
-            )
+        spins, weights = rows.spins(), np.ones(len(rows))
+        sample = SpinSample(spins, weights, self.coupling_ != 0)
+        check_known(self, type(self).__name__, spins, weights, sample.shares)
         with threads(self.n_jobs):
             loss = ConditionalLoss(sample, LOSSES["ratio_matching"])
             return float(loss(self._coefficients(self.coupling_)).values.sum())

@@ -214,7 +214,7 @@ class PCDIsing(BaseIsing):
             checked = checked_data(self, X, sample_weight, allow_nan=False)
             if self.n_gibbs_steps == "exact":
                 check_reach(name, checked.training.rows.n_features)
-            columns = Columns(checked.training, checked.mask)
+            columns = Columns(self, checked)
             entropy = draw_entropy(self.random_state)
             fitted = self._learned(columns, entropy)
             for array in ("coupling_", "field_"):

@@ -48,7 +48,6 @@ def checked_data(estimator, X, sample_weight, *, allow_nan):
     )  # fmt: skip
     weights = check_sample_weight(sample_weight, len(rows))
     mask = checked_mask(name, estimator.mask, rows.n_features)
-    check_known(name, rows)
     if (weights == 0).any():
         rows, weights = rows.keep(weights > 0), weights[weights > 0]
     return Checked(Training(*rows.distinct(weights)), mask, dtype, coding)
@@ -62,22 +61,23 @@ class Columns:
 
     Parameters
     ----------
-    training : Training
-        Rows and weights.
-    mask : ndarray of shape (p, p) or None
-        Pairs that may have a coupling; None means all.
+    estimator : BaseIsing
+        What is fitted.
+    checked : Checked
+        Its data.
     """
 
-    def __init__(self, training, mask):
-        spins, weights = training.rows.spins(), training.weights
+    def __init__(self, estimator, checked):
+        spins, weights = checked.training.rows.spins(), checked.training.weights
         self._up, self._known = _masses(spins, weights)
         fewer = np.minimum(self._up, self._known - self._up)
         few = (fewer <= 1.0) & (self._known > 2.0)
         self.rare = few | (fewer <= 1e-12 * self._known)
-        edges = ~np.eye(len(self.rare), dtype=bool) if mask is None else mask
+        edges = ~np.eye(len(self.rare), dtype=bool) if checked.mask is None else checked.mask
         self.allowed = with_fields(edges & ~self.rare)
         self.allowed[self.rare] = False
         self.sample = SpinSample(spins, weights, self.allowed[:, :-1])
+        check_known(estimator, type(estimator).__name__, spins, weights, self.sample.shares)
 
     def set_rare_fields(self, field):
         """Give rare columns half the log-odds of their counts, half a count added to each."""
