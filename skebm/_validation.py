@@ -125,7 +125,10 @@ def check_sample_weight(sample_weight, n_samples):
     """Non-negative finite float64 weights, (n_samples,), not all zero."""
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"sample_weight must be numbers, one per row of X: {error}.") from error
     if weights.ndim == 0:
         weights = np.full(n_samples, float(weights))
     if weights.shape != (n_samples,):
@@ -133,8 +136,12 @@ def check_sample_weight(sample_weight, n_samples):
             f"sample_weight must have shape ({n_samples},), one weight per row of X, got "
             f"{weights.shape}; 1D weights are accepted, not 2D."
         )
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("sample_weight must be finite and not negative.")
+    good = np.isfinite(weights) & (weights >= 0)
+    if not good.all():
+        row = np.argmin(good)
+        raise ValueError(
+            f"sample_weight must be finite and not negative, found {weights[row]:g} in row {row}."
+        )
     if not (weights > 0).any():
         raise ValueError("sample_weight must have at least one positive entry, all are zero.")
     return weights

@@ -169,3 +169,61 @@ def test_moments_of_nothing_are_not_compared(holed):
     one[:, 1] = 1.0
     check = model.moment_check(one)
     assert 0 < check.p_value <= 1 and np.isnan(check.z_mean).sum() == 4
+
+
+# -- weights -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [PseudoLikelihoodIsing, PCDIsing])
+@pytest.mark.parametrize("total", [1e-6, 1.0, 2.5, 30.0])
+def test_the_scale_of_weights_that_are_no_counts_does_not_matter(cls, total):
+    """One column is constant, one up in a single row, which is then a row like any other."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (100, 5)).astype(float)
+    X[:, 3], X[:, 4] = 1.0, 0.0
+    X[7, 4] = 1.0
+    weights = rng.random(100) + 0.1
+    weights *= total / weights.sum()
+    params = {"n_gibbs_steps": "exact"} if cls is PCDIsing else {}
+    with pytest.warns(UserWarning, match="constant"):
+        model = cls(0.05, tol=1e-8, **params).fit(X, sample_weight=weights)
+        other = cls(0.05, tol=1e-8, **params).fit(X, sample_weight=weights / weights.max())
+    np.testing.assert_array_equal(model.rare_, [False, False, False, True, False])
+    for name in ("coupling_", "field_", "mean_"):
+        np.testing.assert_allclose(getattr(model, name), getattr(other, name), atol=1e-7)
+    # Half of the mean weight beside 100 of them.
+    assert model.field_[3] == pytest.approx(np.log(100.5 / 0.5) / 2)
+    assert model.mean_[3] == pytest.approx(100.5 / 101)
+
+
+def test_weights_that_can_be_counts_are_rows():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 2, (100, 4)).astype(float)
+    X[:, 3] = 0.0
+    X[7, 3] = 1.0
+    counts = rng.integers(0, 4, 100)
+    counts[7] = 1
+    with pytest.warns(UserWarning, match="constant"):
+        weighted = PseudoLikelihoodIsing(0.02).fit(X, sample_weight=counts)
+        repeated = PseudoLikelihoodIsing(0.02).fit(np.repeat(X, counts, axis=0))
+    np.testing.assert_array_equal(weighted.rare_, [False, False, False, True])
+    for name in ("coupling_", "field_", "mean_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), atol=1e-7)
+    counts[7] = 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not PseudoLikelihoodIsing(0.02).fit(X, sample_weight=counts).rare_.any()
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (np.r_[np.ones(7), -0.5, np.ones(112)], "finite and not negative, found -0.5 in row 7"),
+        (np.r_[np.ones(119), np.nan], "finite and not negative, found nan in row 119"),
+        (-2.0, "finite and not negative, found -2 in row 0"),
+        (["a"] * 120, "sample_weight must be numbers.*'a'"),
+    ],
+)
+def test_bad_weights_are_named_with_their_row(weights, said, holed):
+    with pytest.raises((TypeError, ValueError), match=said):
+        PseudoLikelihoodIsing().fit(holed, sample_weight=weights)

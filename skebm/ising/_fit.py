@@ -41,7 +41,9 @@ class LearnsFromConditionals(BaseIsing):
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row, not negative, equal to as many copies of it.
+            Weight of each row, not negative, equal to as many copies of it. If positive ones are
+            below 1 they are no counts: then only constant columns are ``rare_``, and the
+            pseudo-count of their fields and of ``mean_`` is half of the mean weight, not 1/2.
 
         Returns
         -------

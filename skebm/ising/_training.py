@@ -19,9 +19,15 @@ class Training(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """Accepted data: ``training``, the mask (p, p) or None, dtype of the model, and coding."""
+    """Accepted data: ``training``, the mask (p, p) or None, dtype of the model, and coding.
+
+    ``count`` is what one row weighs, 1 if weights can be counts and else their mean; ``counted``
+    says which.
+    """
 
     training: Training
+    count: float
+    counted: bool
     mask: np.ndarray | None
     dtype: type
     coding: tuple
@@ -50,14 +56,17 @@ def checked_data(estimator, X, sample_weight, *, allow_nan):
     mask = checked_mask(name, estimator.mask, rows.n_features)
     if (weights == 0).any():
         rows, weights = rows.keep(weights > 0), weights[weights > 0]
-    return Checked(Training(*rows.distinct(weights)), mask, dtype, coding)
+    counted = bool(weights.min() >= 1.0)
+    count = 1.0 if counted else float(weights.mean())
+    return Checked(Training(*rows.distinct(weights)), count, counted, mask, dtype, coding)
 
 
 class Columns:
     """The sample of a fit, and which of its columns can have couplings.
 
-    Those that are constant, or so but for the weight of one row, are ``rare``: they have none, and
-    a field from counts.
+    Those that are constant, or so but for one row, are ``rare``: they have none, and a field from
+    counts. Where weights cannot be counts, so that no weight is known to be that of one row, only
+    constant columns are.
 
     Parameters
     ----------
@@ -72,7 +81,8 @@ class Columns:
         self._up, self._known = _masses(spins, weights)
         fewer = np.minimum(self._up, self._known - self._up)
         few = (fewer <= 1.0) & (self._known > 2.0)
-        self.rare = few | (fewer <= 1e-12 * self._known)
+        self.rare = (few & checked.counted) | (fewer <= 1e-12 * self._known)
+        self._half = checked.count / 2.0
         edges = ~np.eye(len(self.rare), dtype=bool) if checked.mask is None else checked.mask
         self.allowed = with_fields(edges & ~self.rare)
         self.allowed[self.rare] = False
@@ -82,7 +92,7 @@ class Columns:
     def set_rare_fields(self, field):
         """Give rare columns half the log-odds of their counts, half a count added to each."""
         up, known = self._up[self.rare], self._known[self.rare]
-        field[self.rare] = np.log((up + 0.5) / (known - up + 0.5)) / 2.0
+        field[self.rare] = np.log((up + self._half) / (known - up + self._half)) / 2.0
 
     def warm_start(self, estimator):
         """Coefficients (p, p + 1) of the last model if it is asked for and fits, else None."""
@@ -96,7 +106,7 @@ class Columns:
         return {
             "n_edges_": int(np.count_nonzero(coupling) // 2),
             "rare_": self.rare,
-            "mean_": (self._up + 0.5) / (self._known + 1.0),
+            "mean_": (self._up + self._half) / (self._known + 2.0 * self._half),
         }
 
     def complaint(self, estimator):
