@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -286,6 +287,29 @@ def test_refitted_couplings_have_no_penalty():
     np.testing.assert_allclose(
         model.standard_errors().coupling, plain.standard_errors().coupling, rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("cls", [PseudoLikelihoodIsing, InteractionScreeningIsing, PCDIsing])
+def test_errors_are_of_the_fit_whatever_is_set_afterwards(cls):
+    """Parameters for the next fit do not change the last one, in this process or another."""
+    spins, weights = spins_of(n=400, p=5)
+    params = {"n_gibbs_steps": "exact"} if cls is PCDIsing else {}
+    model = cls(0.05, **params).fit(spins, sample_weight=weights)
+    errors = model.standard_errors()
+    later = {
+        "l1_ratio": 1.0, "alpha": 3.0, "penalize_field": True, "symmetrize": "and", "refit": True,
+        "loss": "logrise", "mask": np.zeros((5, 5)),
+    }  # fmt: skip
+    model.set_params(**{name: later[name] for name in later if name in model.get_params()})
+    for same in (model, pickle.loads(pickle.dumps(model))):
+        for again in (same.standard_errors(), same.standard_errors(spins, sample_weight=weights)):
+            np.testing.assert_allclose(again.coupling, errors.coupling, rtol=1e-12)
+            np.testing.assert_allclose(again.field, errors.field, rtol=1e-12)
+    sparse = cls(0.3, l1_ratio=1.0, **params).fit(spins)
+    left_out = sparse.coupling_ == 0
+    assert left_out.sum() > 5
+    sparse.set_params(l1_ratio=0.0)
+    assert (sparse.standard_errors().coupling[left_out] == 0).all()
 
 
 @pytest.mark.parametrize("rule", ["joint", "mean"])

@@ -17,7 +17,7 @@ from skebm.criteria.inverse_ising import (
 )
 from skebm.ising._asked import RULES, check_together
 from skebm.ising._model import BaseIsing
-from skebm.ising._training import Columns, all_or_nothing, checked_data, with_fields
+from skebm.ising._training import Columns, Criterion, all_or_nothing, checked_data, with_fields
 
 # Violation at which pseudolikelihood hands over to ratio matching.
 _NEAR = 1e-3
@@ -73,6 +73,7 @@ class LearnsFromConditionals(BaseIsing):
                 vars(self).pop(stale, None)
             vars(self).update(
                 fitted, _coding=checked.coding, _training=checked.training,
+                _criterion=Criterion.of(self, checked.mask, fitted["alpha_"]),
                 _entropy=draw_entropy(self.random_state), _kept_log_partition=None,
             )  # fmt: skip
         self._warn_of_result(fitted, columns.complaint(self))

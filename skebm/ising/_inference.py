@@ -9,8 +9,9 @@ from skebm._rng import draw_entropy
 from skebm._validation import RandomState, check_parameters, check_sample_weight, positive_integer
 from skebm.criteria.spins import SpinSample
 from skebm.ising import _agreement, _errors
-from skebm.ising._asked import check_known, checked_mask
+from skebm.ising._asked import check_known
 from skebm.ising._chains import ENUMERATED_SPINS
+from skebm.ising._training import Criterion
 
 _MOMENTS = 20  # purpose of random numbers
 
@@ -82,17 +83,20 @@ class JudgesItself:
         0.125
         """
         check_is_fitted(self)
-        name, likelihood = type(self).__name__, self._loss is None
-        spins, weights = self._seen("standard_errors", X, sample_weight, not likelihood)
-        model, allowed, shown = self._estimated()
-        self._check_size(model, likelihood)
+        name, criterion = f"{type(self).__name__}: standard_errors", self._criterion
+        if criterion is None:  # parameters that were given
+            criterion = Criterion.of(self, self.coupling_ != 0, 0.0)
+        loss = criterion.loss
+        spins, weights = self._seen("standard_errors", X, sample_weight, loss is not None)
+        model, allowed, shown = self._estimated(criterion)
+        self._check_size(model, loss is None)
         with threads(self.n_jobs):
-            if likelihood:
+            if loss is None:
                 coupling, field = _errors.errors_of_likelihood(model, spins, weights)
             else:
                 sample = SpinSample(spins, weights, allowed)
-                check_known(self, f"{name}: standard_errors", spins, weights, sample.shares)
-                coupling, field = _errors.errors_of_conditionals(model, sample, self._loss)
+                check_known(self, name, spins, weights, sample.shares)
+                coupling, field = _errors.errors_of_conditionals(model, sample, loss)
         coupling[~shown] = 0.0
         rare = self.rare_
         coupling[rare], coupling[:, rare], field[rare] = np.nan, np.nan, np.nan
@@ -184,32 +188,26 @@ class JudgesItself:
             raise ValueError(f"{name} needs complete rows, and there was NaN in training.")
         return spins, weights
 
-    def _estimated(self):
+    def _estimated(self, criterion):
         """The :class:`Model` of :mod:`_errors`, pairs (p, p) that conditionals may need, and those
         that are in the model.
         """
-        p, fitted = self.n_features_in_, self._training is not None
-        joint = getattr(self, "symmetrize", "joint") == "joint"
-        C = self._coefficients(
-            self.coupling_ if joint else getattr(self, "nodewise_coupling_", self.coupling_)
-        )
+        p = self.n_features_in_
+        C = self._coefficients(self.coupling_ if criterion.joint else self._of_conditionals())
         pairs = ~np.eye(p, dtype=bool) & ~self.rare_ & ~self.rare_[:, None]
-        l1 = getattr(self, "l1_ratio", 0.0) * getattr(self, "alpha_", 0.0)
-        refit = getattr(self, "refit", False)
-        mask = checked_mask(type(self).__name__, getattr(self, "mask", None), p)
-        if fitted and mask is not None:
-            pairs &= mask
-        if not fitted:
-            pairs &= self.coupling_ != 0
+        if criterion.pairs is not None:
+            pairs &= criterion.pairs
         shown, free = pairs, pairs
-        if l1 > 0 or refit:
+        if criterion.selected:
             shown, free = pairs & (self.coupling_ != 0), pairs & (C[:, :-1] != 0)
-        ridge = np.zeros((p, p + 1))
-        if fitted and not refit:
-            ridge[:] = getattr(self, "alpha_", 0.0) * (1.0 - getattr(self, "l1_ratio", 0.0))
-            if not getattr(self, "penalize_field", False):
-                ridge[:, -1] = 0.0
-        return _errors.Model(C, np.column_stack([free, ~self.rare_]), ridge, joint), pairs, shown
+        ridge = np.full((p, p + 1), criterion.ridge)
+        ridge[:, -1] *= criterion.penalize_field
+        free = np.column_stack([free, ~self.rare_])
+        return _errors.Model(C, free, ridge, criterion.joint), pairs, shown
+
+    def _of_conditionals(self):
+        """Couplings (p, p) of each conditional by itself, where they have been learned so."""
+        return getattr(self, "nodewise_coupling_", self.coupling_)
 
     def _check_size(self, model, likelihood):
         name, p = f"{type(self).__name__}: standard_errors", self.n_features_in_

@@ -69,6 +69,7 @@ class BaseIsing(DrawsSpins, JudgesItself, UnnormalizedModel):
             rare_=np.zeros(len(h), bool),
             mean_=None,
             _training=None,
+            _criterion=None,
             _entropy=draw_entropy(estimator.random_state),
             _coding=Coding(spins=True),
         )

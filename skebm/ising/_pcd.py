@@ -14,7 +14,7 @@ from skebm.criteria.inverse_ising import inverse_problem, minimise
 from skebm.criteria.spin_likelihood import SpinLikelihood, check_reach
 from skebm.ising._asked import RULES
 from skebm.ising._model import BaseIsing
-from skebm.ising._training import Columns, all_or_nothing, checked_data
+from skebm.ising._training import Columns, Criterion, all_or_nothing, checked_data
 
 # Violation at which pseudolikelihood hands over, and its least penalty: where some spin is
 # determined by others it would go on for ever.
@@ -222,8 +222,9 @@ class PCDIsing(BaseIsing):
             for array in ("coupling_", "field_"):
                 fitted[array] = fitted[array].astype(checked.dtype)
             vars(self).update(
-                fitted, _coding=checked.coding, _training=checked.training, _entropy=entropy,
-                _kept_log_partition=None,
+                fitted, _coding=checked.coding, _training=checked.training,
+                _criterion=Criterion.of(self, checked.mask, fitted["alpha_"]),
+                _entropy=entropy, _kept_log_partition=None,
             )  # fmt: skip
         if complaint := columns.complaint(self):
             warn(complaint, UserWarning)

@@ -18,6 +18,36 @@ class Training(NamedTuple):
     weights: np.ndarray
 
 
+class Criterion(NamedTuple):
+    """What a model was learned by, whatever the parameters of its estimator say by now.
+
+    ``loss`` is a key of ``LOSSES``, or None for the likelihood; ``joint`` says whether one
+    symmetric matrix was fitted; ``pairs`` (p, p) are those that could have a coupling, None all;
+    ``selected`` says whether zero couplings are left out; ``ridge`` is the penalty on squares.
+    """
+
+    loss: str | None
+    joint: bool
+    pairs: np.ndarray | None
+    selected: bool
+    ridge: float
+    penalize_field: bool
+
+    @classmethod
+    def of(cls, estimator, pairs, alpha):
+        """That of an estimator's present parameters, with a penalty ``alpha``."""
+        given = estimator.get_params(deep=False)
+        l1_ratio, refit = given.get("l1_ratio", 0.0), bool(given.get("refit", False))
+        return cls(
+            loss=estimator._loss,
+            joint=given.get("symmetrize", "joint") == "joint",
+            pairs=pairs,
+            selected=refit or alpha * l1_ratio > 0,
+            ridge=0.0 if refit else alpha * (1.0 - l1_ratio),
+            penalize_field=bool(given.get("penalize_field", False)),
+        )
+
+
 class Checked(NamedTuple):
     """Accepted data: ``training``, the mask (p, p) or None, dtype of the model, and coding.
 
