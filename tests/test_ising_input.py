@@ -227,3 +227,59 @@ def test_weights_that_can_be_counts_are_rows():
 def test_bad_weights_are_named_with_their_row(weights, said, holed):
     with pytest.raises((TypeError, ValueError), match=said):
         PseudoLikelihoodIsing().fit(holed, sample_weight=weights)
+
+
+# -- parameters that come in several forms -----------------------------------------------------
+
+
+def test_penalties_may_be_any_sequence(holed):
+    values = [0.3, 0.1, 0.02]
+    plain = PseudoLikelihoodIsing("ebic", l1_ratio=1.0, alphas=values).fit(holed)
+    for alphas in (
+        tuple(values),
+        np.array(values),
+        pd.Series(values),
+        pd.Series(values, list("abc")),
+    ):
+        model = PseudoLikelihoodIsing("ebic", l1_ratio=1.0, alphas=alphas).fit(holed)
+        np.testing.assert_array_equal(model.alphas_, values)
+        np.testing.assert_array_equal(model.coupling_, plain.coupling_)
+
+
+def test_a_mask_may_be_sparse_and_its_diagonal_is_ignored(holed):
+    mask = np.ones((5, 5), bool)
+    mask[0, 3] = mask[3, 0] = False
+    plain = PseudoLikelihoodIsing(mask=mask).fit(holed)
+    assert plain.coupling_[0, 3] == 0 and plain.n_edges_ == 9
+    without = mask & ~np.eye(5, dtype=bool)
+    for same in (sp.csr_array(mask), sp.coo_matrix(without), pd.DataFrame(mask), without.tolist()):
+        model = PseudoLikelihoodIsing(mask=same).fit(holed)
+        np.testing.assert_array_equal(model.coupling_, plain.coupling_)
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"alphas": ["a"]}, "alphas must be positive finite numbers, found 'a' at place 0"),
+        ({"alphas": [0.1, np.nan]}, "alphas must be positive finite numbers, found nan at place 1"),
+        ({"alphas": [0.1, True]}, "alphas must be positive finite numbers, found True at place 1"),
+        ({"alphas": [[0.1], [0.1, 0.2]]}, r"alphas must be positive .* found \[0.1\] at place 0"),
+        ({"alphas": [[0.1, 0.2]]}, r"alphas must be .* one-dimensional, got shape \(1, 2\)"),
+        ({"alphas": []}, r"alphas must be .* one-dimensional, got shape \(0,\)"),
+        ({"mask": [[0, 1], [1]]}, r"mask must have shape \(5, 5\), got rows of several lengths"),
+        ({"mask": sp.eye_array(4)}, r"mask must have shape \(5, 5\), got \(4, 4\)"),
+        ({"mask": np.full((5, 5), 2)}, r"or hold 0 and 1, found 2 at \(0, 0\)"),
+        ({"mask": np.eye(5) - 0.5}, r"or hold 0 and 1, found 0.5 at \(0, 0\)"),
+        ({"mask": np.full((5, 5), "x")}, "or hold 0 and 1, got values of type <U1"),
+    ],
+)
+def test_odd_forms_are_named(params, said, holed):
+    with pytest.raises((TypeError, ValueError), match=rf"PseudoLikelihoodIsing: .*{said}"):
+        PseudoLikelihoodIsing("ebic", l1_ratio=1.0).set_params(**params).fit(holed)
+
+
+def test_theory_names_all_that_it_knows(holed):
+    with pytest.raises(ValueError, match="pseudolikelihood, RISE and logRISE only"):
+        RatioMatchingIsing("theory", l1_ratio=1.0).fit(holed)
+    params = {"loss": "logrise", "symmetrize": "and", "l1_ratio": 1.0}
+    assert InteractionScreeningIsing("theory", **params).fit(holed).alpha_ > 0

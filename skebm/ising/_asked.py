@@ -3,6 +3,7 @@
 import numbers
 
 import numpy as np
+import scipy.sparse as sp
 
 from skebm._validation import (
     Choice,
@@ -18,6 +19,12 @@ from skebm.criteria.inverse_ising import THEORY
 SYMMETRIZE = ("joint", "mean", "and", "or")
 
 
+def _is_positive(value):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return False
+    return bool(np.isfinite(value) and value > 0)
+
+
 class Alphas:
     """A rule: a number of penalties, or their values."""
 
@@ -25,13 +32,21 @@ class Alphas:
     def check(name, value):
         if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
             return Number(numbers.Integral, 1).check(name, value)
-        if not isinstance(value, (list, tuple, np.ndarray)):
+        if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
             raise TypeError(
                 f"{name} must be an integer >= 1 or an array of numbers, got {value!r}."
             )
-        values = np.asarray(value, dtype=np.float64)
-        if values.ndim != 1 or not values.size or not (np.isfinite(values) & (values > 0)).all():
-            raise ValueError(f"{name} must be positive finite numbers, got {value!r}.")
+        values = np.asarray(value, dtype=object)
+        if values.ndim != 1 or not values.size:
+            raise ValueError(
+                f"{name} must be an integer >= 1 or an array of numbers that is one-dimensional, "
+                f"got shape {values.shape}."
+            )
+        for place, each in enumerate(values):
+            if not _is_positive(each):
+                raise ValueError(
+                    f"{name} must be positive finite numbers, found {each!r} at place {place}."
+                )
 
 
 class Matrix:
@@ -77,8 +92,8 @@ def check_together(estimator):
         return
     if alpha == "theory" and loss not in THEORY:
         raise ValueError(
-            f"{name}: alpha='theory' is known for pseudolikelihood and interaction screening "
-            "only, give a number or 'ebic'."
+            f"{name}: alpha='theory' is known for pseudolikelihood, RISE and logRISE only, "
+            "give a number or 'ebic'."
         )
     if estimator.l1_ratio == 0:
         raise ValueError(
@@ -91,11 +106,23 @@ def checked_mask(name, mask, p):
     """``mask`` as a bool matrix (p, p) that is false on its diagonal, or None."""
     if mask is None:
         return None
-    mask = np.asarray(mask)
+    try:
+        mask = mask.toarray() if sp.issparse(mask) else np.asarray(mask)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: mask must have shape ({p}, {p}), got rows of several lengths."
+        ) from error
     if mask.shape != (p, p):
         raise ValueError(f"{name}: mask must have shape ({p}, {p}), got {mask.shape}.")
-    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
-        raise ValueError(f"{name}: mask must be bool, or hold 0 and 1.")
+    if mask.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name}: mask must be bool, or hold 0 and 1, got values of type {mask.dtype}."
+        )
+    if len(odd := np.argwhere((mask != 0) & (mask != 1))):
+        i, j = odd[0]
+        raise ValueError(
+            f"{name}: mask must be bool, or hold 0 and 1, found {mask[i, j]:g} at ({i}, {j})."
+        )
     mask = mask.astype(bool)
     if (mask != mask.T).any():
         i, j = np.argwhere(mask != mask.T)[0]

@@ -33,13 +33,14 @@ class InteractionScreeningIsing(LearnsFromConditionals):
     penalize_field : bool, default=False
         Whether fields are penalised too. If not, data coded {0, 1} and {-1, 1} give the same
         model.
-    mask : array-like of shape (n_features, n_features), default=None
-        Symmetric, true where a coupling may differ from zero; None means everywhere.
+    mask : {array-like, sparse matrix} of shape (n_features, n_features), default=None
+        Symmetric, true where a coupling may differ from zero; None means everywhere. Its diagonal
+        is ignored.
     refit : bool, default=False
         Whether the selected edges are fitted again without a penalty.
     alphas : int or array-like, default=20
-        Penalties that ``alpha="ebic"`` chooses among: so many, from the smallest one without
-        edges down to 1 % of it, or their values.
+        Penalties that ``alpha="ebic"`` chooses among: so many, from one without edges down
+        to 1 % of it, or their values.
     ebic_gamma : float, default=0.25
         How much the extended BIC minds the number of possible edges; 0 is the BIC.
     tol : float, default=1e-06

@@ -57,8 +57,9 @@ class PCDIsing(BaseIsing):
     penalize_field : bool, default=False
         Whether fields are penalised too. If not, data coded {0, 1} and {-1, 1} give the same
         model.
-    mask : array-like of shape (n_features, n_features), default=None
-        Symmetric, true where a coupling may differ from zero; None means everywhere.
+    mask : {array-like, sparse matrix} of shape (n_features, n_features), default=None
+        Symmetric, true where a coupling may differ from zero; None means everywhere. Its diagonal
+        is ignored.
     tol : float, default=1e-06
         Largest violation of an optimality condition at the end of an exact fit.
     max_iter : int, default=1000

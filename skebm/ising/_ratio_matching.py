@@ -14,10 +14,10 @@ class RatioMatchingIsing(LearnsFromConditionals):
 
     Parameters
     ----------
-    alpha : float, "theory" or "ebic", default=0.01
-        Strength of the penalty on couplings. ``"ebic"`` takes
-        the one of ``alphas`` with the least extended BIC, summed over spins; theory
-        knows no value for this loss, and ``"theory"`` is refused.
+    alpha : float or "ebic", default=0.01
+        Strength of the penalty on couplings. ``"ebic"`` takes the one of ``alphas`` with the least
+        extended BIC, summed over spins, of the pseudolikelihood. Theory knows no value for this
+        loss.
     l1_ratio : float, default=0.0
         Share of L1 in the penalty, as in ``ElasticNet``: 0 is ridge, 1 is the lasso, which
         selects edges.
@@ -28,13 +28,14 @@ class RatioMatchingIsing(LearnsFromConditionals):
     penalize_field : bool, default=False
         Whether fields are penalised too. If not, data coded {0, 1} and {-1, 1} give the same
         model.
-    mask : array-like of shape (n_features, n_features), default=None
-        Symmetric, true where a coupling may differ from zero; None means everywhere.
+    mask : {array-like, sparse matrix} of shape (n_features, n_features), default=None
+        Symmetric, true where a coupling may differ from zero; None means everywhere. Its diagonal
+        is ignored.
     refit : bool, default=False
         Whether the selected edges are fitted again without a penalty.
     alphas : int or array-like, default=20
-        Penalties that ``alpha="ebic"`` chooses among: so many, from the smallest one without
-        edges down to 1 % of it, or their values.
+        Penalties that ``alpha="ebic"`` chooses among: so many, from one without edges down
+        to 1 % of it, or their values.
     ebic_gamma : float, default=0.25
         How much the extended BIC minds the number of possible edges; 0 is the BIC.
     tol : float, default=1e-06
@@ -88,8 +89,9 @@ class RatioMatchingIsing(LearnsFromConditionals):
     The objective is sum_i mean_n 1 / (1 + e^{2 t_i})^2 + ``alpha`` [``l1_ratio`` sum_{i != j}
     |J_ij| + (1 - ``l1_ratio``) / 2 sum_{i != j} J_ij^2], both orders of a pair counted, with
     t_i = s_i (sum_j J_ij s_j + h_i) and means weighted by ``sample_weight``.
-    It is not convex where a flip is likelier than 2/3, so learning starts from couplings found by
-    pseudolikelihood.
+    It is not convex where a flip is likelier than 2/3, so a fit at one penalty starts from
+    couplings found by pseudolikelihood, or with ``warm_start`` from the last model; the path of
+    ``alpha="ebic"`` starts without couplings.
 
     An evaluation costs 4 n p^2 operations for n distinct rows and p spins, with ridge some ten to
     thirty of them; equal rows are put together first. With L1, a step costs n a^2 for each spin,
