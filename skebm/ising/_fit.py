@@ -57,7 +57,8 @@ class LearnsFromConditionals(BaseIsing):
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` passes did not bring all optimality conditions below ``tol``.
+            If ``max_iter`` passes did not bring all optimality conditions below ``tol``, at the
+            end, at another penalty of a path or before a refit.
         UserWarning
             If columns are constant, or so but for one row (their couplings stay zero), or if
             ``alpha="ebic"`` selects a graph without edges.
@@ -68,7 +69,7 @@ class LearnsFromConditionals(BaseIsing):
         with all_or_nothing(self), threads(self.n_jobs):
             checked = checked_data(self, X, sample_weight, allow_nan=True)
             columns = Columns(self, checked)
-            fitted = self._learned(columns, checked.dtype)
+            fitted, others = self._learned(columns, checked.dtype)
             for stale in ("alphas_", "coupling_path_", "ebic_path_"):
                 vars(self).pop(stale, None)
             vars(self).update(
@@ -76,18 +77,23 @@ class LearnsFromConditionals(BaseIsing):
                 _criterion=Criterion.of(self, checked.mask, fitted["alpha_"]),
                 _entropy=draw_entropy(self.random_state), _kept_log_partition=None,
             )  # fmt: skip
-        self._warn_of_result(fitted, columns.complaint(self))
+        if complaint := columns.complaint(self):
+            warn(complaint, UserWarning)
+        if columns.allowed[:, :-1].any():
+            self._warn_of_empty_graph(fitted)
+        self._warn_of_residuals(fitted, others)
         return self
 
     # -- learning ------------------------------------------------------------------------------
 
     def _learned(self, columns, dtype):
-        """The fitted attributes, as a dict."""
+        """The fitted attributes, as a dict, and the other solutions on the way to them."""
         sample, allowed = columns.sample, columns.allowed
         problem = self._problem(sample, allowed)
-        solution, found = self._minimised(problem, columns)
+        solution, found, others = self._minimised(problem, columns)
         penalised = problem.at(found["alpha_"], self.l1_ratio)
         if self.refit:
+            others = [*others, solution]
             edges = symmetrised(solution.C, self.symmetrize) != 0
             penalised = self._problem(sample, allowed & with_fields(edges))
             solution = minimise(
@@ -98,18 +104,15 @@ class LearnsFromConditionals(BaseIsing):
             columns.set_rare_fields(C[:, -1])
             values = problem.loss(C).values
         J = symmetrised(C, self.symmetrize)
-        return (
-            found
-            | columns.attributes(J)
-            | {
-                "coupling_": J.astype(dtype),
-                "field_": C[:, -1].astype(dtype),
-                "nodewise_coupling_": C[:, :-1].astype(dtype),
-                "n_iter_": solution.n_iter,
-                "kkt_": solution.residual,
-                "objective_": float((values + penalised.penalty(C)).sum()),
-            }
-        )
+        fitted = {
+            "coupling_": J.astype(dtype),
+            "field_": C[:, -1].astype(dtype),
+            "nodewise_coupling_": C[:, :-1].astype(dtype),
+            "n_iter_": solution.n_iter,
+            "kkt_": solution.residual,
+            "objective_": float((values + penalised.penalty(C)).sum()),
+        }
+        return found | columns.attributes(J) | fitted, others
 
     def _problem(self, sample, allowed, loss=None):
         return inverse_problem(
@@ -118,7 +121,9 @@ class LearnsFromConditionals(BaseIsing):
         )  # fmt: skip
 
     def _minimised(self, problem, columns):
-        """The solution at the penalty that was asked for, and what else is known then."""
+        """The solution at the penalty that was asked for, what else is known then, and those at
+        other penalties.
+        """
         if self.alpha == "ebic":
             return self._selected(problem)
         sample, alpha = problem.loss.sample, self.alpha
@@ -126,7 +131,7 @@ class LearnsFromConditionals(BaseIsing):
             alpha = theory_alpha(self._loss, sample.p, sample.total)
         penalised = problem.at(alpha, self.l1_ratio)
         solution = minimise(penalised, self._start(penalised, columns), self.tol, self.max_iter)
-        return solution, {"alpha_": float(alpha)}
+        return solution, {"alpha_": float(alpha)}, []
 
     def _start(self, problem, columns):
         """Where a single fit starts: at the last model, at independent spins, or nearer."""
@@ -145,30 +150,40 @@ class LearnsFromConditionals(BaseIsing):
         ebic = path.ebic.sum(axis=1)
         best = int(np.argmin(ebic))
         couplings = [symmetrised(solution.C, self.symmetrize) for solution in path.solutions]
-        return path.solutions[best], {
+        found = {
             "alpha_": float(path.alphas[best]),
             "alphas_": path.alphas,
             "coupling_path_": np.array(couplings),
             "ebic_path_": ebic,
         }
+        others = path.solutions[:best] + path.solutions[best + 1 :]
+        return path.solutions[best], found, others
 
-    def _warn_of_result(self, fitted, complaint):
-        name = type(self).__name__
-        if complaint:
-            warn(complaint, UserWarning)
-        if self.alpha == "ebic" and fitted["n_edges_"] == 0 and len(fitted["field_"]) > 1:
+    # -- warnings ------------------------------------------------------------------------------
+
+    def _warn_of_empty_graph(self, fitted):
+        if self.alpha == "ebic" and fitted["n_edges_"] == 0:
             warn(
-                f"{name}: alpha='ebic' selected a graph without edges, alpha_ = "
+                f"{type(self).__name__}: alpha='ebic' selected a graph without edges, alpha_ = "
                 f"{fitted['alpha_']:.3g}. coupling_path_, alphas_ and ebic_path_ hold the others; "
                 "a smaller ebic_gamma selects more.",
                 UserWarning,
             )
-        if not fitted["kkt_"] <= self.tol:
+
+    def _warn_of_residuals(self, fitted, others):
+        violation = fitted["kkt_"]
+        where, raised = f": after {fitted['n_iter_']} passes", "alpha"
+        if violation <= self.tol:
+            violation = np.max([each.residual for each in others], initial=0.0)
+            where = " before the refit, which chose its edges:"
+            if self.alpha == "ebic":
+                where, raised = " everywhere on its path of penalties:", "the smallest of alphas"
+        if not violation <= self.tol:
             warn(
-                f"{name} did not converge: after {fitted['n_iter_']} passes the largest violation "
-                f"of an optimality condition is {fitted['kkt_']:.2g}, tol is {self.tol:.2g}. Raise "
-                "max_iter or alpha; where some spin is determined by others, couplings have no "
-                "finite optimum without a penalty.",
+                f"{type(self).__name__} did not converge{where} the largest violation of an "
+                f"optimality condition is {violation:.2g}, tol is {self.tol:.2g}. Raise max_iter "
+                f"or {raised}; where some spin is determined by others, couplings have no finite "
+                "optimum without a penalty.",
                 ConvergenceWarning,
             )
 

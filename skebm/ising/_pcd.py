@@ -65,7 +65,7 @@ class PCDIsing(BaseIsing):
     max_iter : int, default=1000
         Steps of an exact fit at the most.
     warm_start : bool, default=False
-        Whether ``fit`` starts from the last model.
+        Whether ``fit`` starts from the last model, learned or given to ``from_parameters``.
     binarize : float or None, default=0.5
         Values above it are 1, the others -1; 0.5 suits {0, 1}, {-1, 1} and booleans. None takes
         exactly {0, 1} or {-1, 1} and refuses the rest.

@@ -43,7 +43,8 @@ class RatioMatchingIsing(LearnsFromConditionals):
     max_iter : int, default=1000
         Steps at the most, each a pass over all rows and couplings or two.
     warm_start : bool, default=False
-        Whether ``fit`` starts from the last model.
+        Whether ``fit`` starts from the last model, learned or given to ``from_parameters``; the
+        path of ``alpha="ebic"`` always starts without couplings.
     binarize : float or None, default=0.5
         Values above it are 1, the others -1; 0.5 suits {0, 1}, {-1, 1} and booleans. None
         takes exactly {0, 1} or {-1, 1} and refuses the rest.

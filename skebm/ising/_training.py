@@ -125,8 +125,10 @@ class Columns:
         field[self.rare] = np.log((up + self._half) / (known - up + self._half)) / 2.0
 
     def warm_start(self, estimator):
-        """Coefficients (p, p + 1) of the last model if it is asked for and fits, else None."""
-        if not estimator.warm_start or getattr(estimator, "_training", None) is None:
+        """Coefficients (p, p + 1) of the last model, learned or given, if it is asked for and fits,
+        else None.
+        """
+        if not estimator.warm_start or not hasattr(estimator, "coupling_"):
             return None
         C = np.column_stack([estimator.coupling_, estimator.field_]).astype(np.float64)
         return np.where(self.allowed, C, 0.0) if C.shape == self.allowed.shape else None
