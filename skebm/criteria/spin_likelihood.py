@@ -147,10 +147,12 @@ class SpinLikelihood:
         """Couplings and fields after one step; fields also make up for what moves of J add."""
         lengths, field_lengths = (rate / unit for unit in units)
         new_J = _proximal(J + lengths * slope, 2.0 * lengths, self.l1, self.ridge)
-        new_h = h + field_lengths * field_slope - (new_J - J) @ self._center()
+        with single_threaded_blas:
+            new_h = h + field_lengths * field_slope - (new_J - J) @ self._center()
         if self.penalize_field:
             new_h = _proximal(new_h, field_lengths, self.l1, self.ridge)
-        return new_J, new_h
+        # The penalty would move the fields of rare columns too, which come from counts.
+        return new_J, np.where(self.allowed[:, -1], new_h, h)
 
     def _center(self):
         """What is taken from the spins before they are multiplied: moves of J then keep means.
