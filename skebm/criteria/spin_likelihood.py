@@ -8,11 +8,11 @@ and products of spins alone, so rows are met once, whatever their number.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from skebm._jit import single_threaded_blas
 from skebm._rng import derive_key
 from skebm._validation import duration
+from skebm.criteria._likelihood_exact import search_exactly
 from skebm.energies import Ising
 
 DIVERGED = 1e8
@@ -76,22 +76,10 @@ class SpinLikelihood:
 
     def exact(self, J, h, tol, max_iter):
         """The minimum from a start, with model moments summed: (J, h, steps, residual)."""
-        search = _ExactSearch(self, J, h)
-        if not len(search.start()):
+        if not self.allowed.any():
             return J, h, 0, 0.0
-        bounds = [(None, None)] * search.n_free + [(0.0, None)] * search.n_signed
-        options = {
-            "maxiter": max_iter,
-            "maxfun": 20 * max_iter,
-            "ftol": 0.0,
-            "gtol": tol,
-            "maxcor": 30,
-        }
-        found = minimize(
-            search, search.start(), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        )
-        J, h = search.at(found.x)
-        return J, h, int(found.nit), self.residual(J, h)
+        J, h, n_iter = search_exactly(self, J, h, tol, max_iter)
+        return J, h, n_iter, self.residual(J, h)
 
     def residual(self, J, h):
         """Largest violation of an optimality condition, by exact moments."""
@@ -134,7 +122,7 @@ class SpinLikelihood:
 
     def _slopes(self, chains):
         """Moments of the data less those of chains: of centred products (p, p), and means (p,)."""
-        center, n_chains = self._center(), len(chains)
+        center, n_chains = self.center(), len(chains)
         centred = chains - center.astype(np.float32)
         with single_threaded_blas:
             model = (centred.T @ centred).astype(np.float64) / n_chains
@@ -148,13 +136,13 @@ class SpinLikelihood:
         lengths, field_lengths = (rate / unit for unit in units)
         new_J = _proximal(J + lengths * slope, 2.0 * lengths, self.l1, self.ridge)
         with single_threaded_blas:
-            new_h = h + field_lengths * field_slope - (new_J - J) @ self._center()
+            new_h = h + field_lengths * field_slope - (new_J - J) @ self.center()
         if self.penalize_field:
             new_h = _proximal(new_h, field_lengths, self.l1, self.ridge)
         # The penalty would move the fields of rare columns too, which come from counts.
         return new_J, np.where(self.allowed[:, -1], new_h, h)
 
-    def _center(self):
+    def center(self):
         """What is taken from the spins before they are multiplied: moves of J then keep means.
 
         Where fields are penalised they have to move for themselves.
@@ -175,80 +163,3 @@ def _damped(variances, n_chains):
 def _proximal(x, length, l1, ridge):
     """The proximal step of the penalties, stable for steps of any length."""
     return np.sign(x) * np.maximum(np.abs(x) - length * l1, 0.0) / (1.0 + length * ridge)
-
-
-class _ExactSearch:
-    """Coordinates in which the likelihood is nearly round: fields of centred spins, and couplings.
-
-    h = g - J center; both are scaled by standard deviations. With L1 a coupling is the difference
-    of two numbers that are not negative, as L-BFGS-B has them.
-    """
-
-    def __init__(self, likelihood, J, h):
-        self.likelihood, self._h = likelihood, h
-        p = len(h)
-        allowed = likelihood.allowed
-        self._fields = np.flatnonzero(allowed[:, p])
-        self._pairs = np.nonzero(np.triu(allowed[:, :p], 1))
-        self._center = likelihood._center()
-        spread = np.sqrt(np.maximum(1.0 - likelihood.means**2, 1e-6))
-        self._scale = np.concatenate(
-            [spread[self._fields], spread[self._pairs[0]] * spread[self._pairs[1]]]
-        )
-        self._split = likelihood.l1 > 0
-        n, m = len(self._fields), len(self._pairs[0])
-        signed_fields = self._split and likelihood.penalize_field
-        self._whole = 0 if signed_fields else n  # coordinates that are not split
-        self.n_free = self._whole if self._split else n + m
-        self.n_signed = 2 * (n + m - self._whole) if self._split else 0
-        self._initial = np.concatenate([(h + J @ self._center)[self._fields], J[self._pairs]])
-
-    def start(self):
-        """Coordinates of the start."""
-        z = self._initial * self._scale
-        if not self._split:
-            return z
-        rest = z[self._whole :]
-        return np.concatenate([z[: self._whole], np.maximum(rest, 0.0), np.maximum(-rest, 0.0)])
-
-    def _joined(self, z):
-        if not self._split:
-            return z
-        plus, minus = np.split(z[self._whole :], 2)
-        return np.concatenate([z[: self._whole], plus - minus])
-
-    def at(self, z):
-        """Couplings (p, p) and fields (p,)."""
-        x = self._joined(z) / self._scale
-        n, p = len(self._fields), len(self._h)
-        J, h = np.zeros((p, p)), self._h.copy()
-        J[self._pairs] = x[n:]
-        J += J.T
-        h[self._fields] = x[:n] - (J @ self._center)[self._fields]
-        return J, h
-
-    def __call__(self, z):
-        """Value and gradient at coordinates ``z``."""
-        like, n = self.likelihood, len(self._fields)
-        J, h = self.at(z)
-        energy = Ising(J, h)
-        moments = energy.exact_moments()
-        model = energy.unflatten(moments.gradient)
-        value = moments.log_partition - h @ like.means - 0.5 * (J * like.products).sum()
-        by_field = model["field"] - like.means
-        by_pair = model["coupling"] - like.products
-        if like.penalize_field:
-            by_field = by_field + like.ridge * h
-        by_pair = by_pair + 2.0 * like.ridge * J
-        by_pair -= np.outer(by_field, self._center) + np.outer(self._center, by_field)
-        x = np.concatenate([by_field[self._fields], by_pair[self._pairs]]) / self._scale
-        value += like.penalty(J, h)
-        if not self._split:
-            return value, x
-        counted = np.concatenate([np.full(n, float(like.penalize_field)), np.full(len(x) - n, 2.0)])
-        l1 = (like.l1 * counted / self._scale)[self._whole :]
-        rest = x[self._whole :]
-        # Where both parts of a coupling are positive the penalty is that of their sum.
-        both = np.minimum(*np.split(z[self._whole :], 2))
-        value += 2.0 * (l1 * both).sum()
-        return value, np.concatenate([x[: self._whole], l1 + rest, l1 - rest])
