@@ -11,7 +11,7 @@ import numpy as np
 
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.criteria._penalised import Solution
-from skebm.criteria._spin_nodes import descend_nodes, descend_pairs, model_nodes
+from skebm.criteria._spin_nodes import ROWS, descend_nodes, descend_pairs, model_nodes
 
 _ARMIJO, _HALVINGS = 1e-4, 30
 
@@ -20,6 +20,12 @@ _STEPS, _SWEEPS = 20, 500
 
 # Violators that join a set at a time: as many as it has, and some.
 _JOINING = 10
+
+# Work of a sweep for each number of the models, in operations that need not wait for memory.
+_FLOPS_PER_NUMBER = 80.0
+
+# Conditionals that share a call where the rows are split, and that are made means of at a time.
+_TOGETHER, _FINISHED = 16, 64
 
 # Memory of the models of second order that are held together.
 _BYTES = 2**29
@@ -157,18 +163,19 @@ class _Models:
 
     def _target(self, which, tol):
         """Where the models with their penalties are least, (k, room)."""
-        target, work = self.c.copy(), 4.0 * (self.sizes**2).sum() * _SWEEPS / 10
-        if self.problem.joint:
-            slopes = self.slopes.copy()
-            descend_pairs(
-                self.pairs, self.sizes, self.curvatures, self.l1, self.ridge, tol, _SWEEPS, slopes,
-                target, parallel=False,
-            )  # fmt: skip
-        else:
-            descend_nodes(
-                which, self.sizes, self.slopes, self.curvatures, self.l1, self.ridge, tol, _SWEEPS,
-                target, parallel=work > PARALLEL_FLOPS,
-            )  # fmt: skip
+        slopes, target, largest = self.slopes.copy(), self.c.copy(), np.zeros(len(self.nodes))
+        left = _SWEEPS
+        while left and len(which):
+            numbers = (self.sizes[which] ** 2).sum()
+            sweeps = min(left, max(1, int(FLOPS_PER_CALL / (_FLOPS_PER_NUMBER * numbers))))
+            models = self.sizes, self.curvatures, self.l1, self.ridge, tol, sweeps
+            if self.problem.joint:
+                descend_pairs(self.pairs, *models, slopes, target, largest, parallel=False)
+            else:
+                parallel = _FLOPS_PER_NUMBER * numbers * sweeps > PARALLEL_FLOPS
+                descend_nodes(which, *models, slopes, target, largest, parallel=parallel)
+            left -= sweeps
+            which = which[~(largest[which] <= tol)]
         return target
 
     def _search(self, which, target, lengths=None):
@@ -201,23 +208,33 @@ class _Models:
     def _evaluate(self, which):
         """Values, slopes and curvatures of some conditionals where they stand."""
         loss, weights = self.problem.loss, self.problem.loss.sample.weights
-        flops = 2.0 * len(weights) * (self.sizes[which] ** 2 + 20.0 * self.sizes[which])
+        flops = 2.0 * (self.sizes[which] ** 2 + 20.0 * self.sizes[which])
+        parallel = len(weights) * flops.sum() > PARALLEL_FLOPS
         for _ in range(2):
             peaks = loss.peak.copy()
-            for part in _calls(which, flops):
+            for part, first, last in _calls(which, flops, len(weights)):
                 model_nodes(
                     self._T, weights, self._known, loss.loss, loss.peak, part, self.nodes,
-                    self.columns, self.sizes, self.c, self.values, self.slopes, self.curvatures,
-                    peaks, parallel=flops.sum() > PARALLEL_FLOPS,
+                    self.columns, self.sizes, self.c, first, last, self.values, self.slopes,
+                    self.curvatures, peaks, parallel=parallel,
                 )  # fmt: skip
             if not loss.outgrown(peaks):
                 break
-        self.values[which], self.slopes[which], self.curvatures[which] = loss.finished(
-            self.values[which], self.slopes[which], self.curvatures[which], self.nodes[which]
-        )
+        for k in np.array_split(which, -(-len(which) // _FINISHED)):
+            self.values[k], self.slopes[k], self.curvatures[k] = loss.finished(
+                self.values[k], self.slopes[k], self.curvatures[k], self.nodes[k]
+            )
 
 
-def _calls(which, flops):
-    """Parts of ``which`` whose work lets Ctrl-C through."""
-    calls = (np.cumsum(flops) / (2 * FLOPS_PER_CALL)).astype(int)
-    return np.split(which, np.flatnonzero(np.diff(calls)) + 1)
+def _calls(which, flops, n_rows):
+    """Parts of ``which`` and of the rows, (part, first, last), whose work lets Ctrl-C through.
+
+    ``flops`` are those of a row, in float64, which take twice the time. Rows are split first, so
+    that threads have conditionals to share.
+    """
+    most = FLOPS_PER_CALL / 2
+    step = min(n_rows, ROWS * max(1, int(most / max(1.0, ROWS * _TOGETHER * flops.max()))))
+    calls = (np.cumsum(flops) * step / most).astype(int)
+    for part in np.split(which, np.flatnonzero(np.diff(calls)) + 1):
+        for first in range(0, n_rows, step):
+            yield part, first, min(n_rows, first + step)

@@ -17,24 +17,27 @@ ROWS = 256
 
 @kernel(writes=("values", "slopes", "curvatures", "peaks"))
 def model_nodes(
-    T, weights, known, loss, peak, which, nodes, columns, sizes, coefficients, values, slopes,
-    curvatures, peaks,
+    T, weights, known, loss, peak, which, nodes, columns, sizes, coefficients, first, last, values,
+    slopes, curvatures, peaks,
 ):  # fmt: skip
     """Sums over rows of w f, of w f' s x (size,) and of w f'' x x' (size, size).
 
     ``known`` (p, n) bool, or (p, 0) if all entries are: where it is false the loss is f(0).
-    ``peak`` (p,): RISE is scaled by e^-peak; ``peaks`` (p,) the largest -t.
+    ``peak`` (p,): RISE is scaled by e^-peak; ``peaks`` (p,) the largest -t. Rows ``first`` to
+    ``last`` are added to what is there, unless they are the first of all; if parts begin at
+    multiples of ROWS, the bits are those of all rows at once.
     """
-    n = T.shape[1]
     for task in prange(which.shape[0]):
         k = which[task]
         i, size = nodes[k], sizes[k]
         X, scaled, rows = np.empty((size, ROWS)), np.empty((size, ROWS)), np.empty((5, ROWS))
-        part, H, g = np.empty((size, size)), np.zeros((size, size)), np.zeros(size)
+        part, H, g = np.empty((size, size)), curvatures[k, :size, :size], slopes[k, :size]
         s, t, f, df, ddf = rows[0], rows[1], rows[2], rows[3], rows[4]
-        value, largest = 0.0, -np.inf
-        for start in range(0, n, ROWS):
-            count = min(n, start + ROWS) - start
+        if first == 0:
+            values[k], peaks[i], g[:], H[:] = 0.0, -np.inf, 0.0, 0.0
+        value, largest = values[k], peaks[i]
+        for start in range(first, last, ROWS):
+            count = min(last, start + ROWS) - start
             for r in range(count):
                 s[r], t[r] = T[i, start + r], 0.0
             if known.shape[1]:
@@ -62,8 +65,6 @@ def model_nodes(
             np.dot(scaled, X.T, part)
             H += part
         values[k], peaks[i] = value, largest
-        slopes[k, :size] = g
-        curvatures[k, :size, :size] = H
 
 
 @inline
@@ -78,20 +79,23 @@ def _shrunk(x, threshold):
     return max(x - threshold, 0.0) + min(x + threshold, 0.0)
 
 
-@kernel(writes=("moved",))
-def descend_nodes(which, sizes, slopes, curvatures, l1, ridge, tol, n_sweeps, moved):
+@kernel(writes=("slopes", "moved", "largest"))
+def descend_nodes(
+    which, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved, largest
+):  # fmt: skip
     """moved[k] <- where the model of conditional k, with its penalties, is least.
 
     At x = ``moved`` + d the model is slopes.d + d' curvatures d / 2, the penalties are
     ``l1`` |x| + ``ridge`` x^2 / 2, all (k, room). Coordinates are taken in turn, in ``n_sweeps``
-    sweeps or until none moves a slope by ``tol``.
+    sweeps or until none moves a slope by ``tol``. ``slopes`` end as those of the models at
+    ``moved``, so that further sweeps can follow; ``largest`` (k,) moves of slopes in the last one.
     """
     for task in prange(which.shape[0]):
         k = which[task]
         size = sizes[k]
         H, x, q = curvatures[k], moved[k], slopes[k, :size].copy()
         for _ in range(n_sweeps):
-            largest = 0.0
+            largest[k] = 0.0
             for a in range(size):
                 h = H[a, a] + ridge[k, a]
                 if h <= 0.0:
@@ -100,48 +104,50 @@ def descend_nodes(which, sizes, slopes, curvatures, l1, ridge, tol, n_sweeps, mo
                 change = new - x[a]
                 if change != 0.0:
                     x[a] = new
-                    largest = max(largest, abs(change) * h)
+                    largest[k] = max(largest[k], abs(change) * h)
                     for b in range(size):
                         q[b] += H[a, b] * change
-            if largest <= tol:
+            if largest[k] <= tol:
                 break
+        slopes[k, :size] = q
 
 
 @inline
-def _descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
-    for _ in range(n_sweeps):
-        largest = 0.0
-        for m in range(pairs.shape[0]):
-            k, a, other, b = pairs[m, 0], pairs[m, 1], pairs[m, 2], pairs[m, 3]
-            x, q, h = moved[k, a], slopes[k, a], curvatures[k, a, a]
-            r, threshold = ridge[k, a], l1[k, a]
-            if other >= 0:
-                q, h = q + slopes[other, b], h + curvatures[other, b, b]
-                r, threshold = r + ridge[other, b], threshold + l1[other, b]
-            if h + r <= 0.0:
-                continue
-            new = _shrunk(x * h - q, threshold) / (h + r)
-            change = new - x
-            if change == 0.0:
-                continue
-            largest = max(largest, abs(change) * (h + r))
-            moved[k, a] = new
-            for c in range(sizes[k]):
-                slopes[k, c] += curvatures[k, a, c] * change
-            if other >= 0:
-                moved[other, b] = new
-                for c in range(sizes[other]):
-                    slopes[other, c] += curvatures[other, b, c] * change
-        if largest <= tol:
-            break
+def _descend_pairs(pairs, sizes, curvatures, l1, ridge, slopes, moved):
+    largest = 0.0
+    for m in range(pairs.shape[0]):
+        k, a, other, b = pairs[m, 0], pairs[m, 1], pairs[m, 2], pairs[m, 3]
+        x, q, h = moved[k, a], slopes[k, a], curvatures[k, a, a]
+        r, threshold = ridge[k, a], l1[k, a]
+        if other >= 0:
+            q, h = q + slopes[other, b], h + curvatures[other, b, b]
+            r, threshold = r + ridge[other, b], threshold + l1[other, b]
+        if h + r <= 0.0:
+            continue
+        new = _shrunk(x * h - q, threshold) / (h + r)
+        change = new - x
+        if change == 0.0:
+            continue
+        largest = max(largest, abs(change) * (h + r))
+        moved[k, a] = new
+        for c in range(sizes[k]):
+            slopes[k, c] += curvatures[k, a, c] * change
+        if other >= 0:
+            moved[other, b] = new
+            for c in range(sizes[other]):
+                slopes[other, c] += curvatures[other, b, c] * change
+    return largest
 
 
-@kernel(writes=("slopes", "moved"))
-def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved):
+@kernel(writes=("slopes", "moved", "largest"))
+def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved, largest):
     """The same for couplings that two conditionals share: the sum of all models is least.
 
     ``pairs`` (m, 4) are k, a, other, b: place a of conditional k and b of the other one are the
-    same coupling; for a field other is -1. ``slopes`` end as those of the models at ``moved``.
+    same coupling; for a field other is -1.
     """
     for _ in prange(1):  # one coupling after the other: each step needs the last one
-        _descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, moved)
+        for _ in range(n_sweeps):
+            largest[:] = _descend_pairs(pairs, sizes, curvatures, l1, ridge, slopes, moved)
+            if largest[0] <= tol:
+                break
