@@ -164,7 +164,8 @@ def check_binary(
 
     Values that are not binary are warned of once per ``training``; later on, only values outside
     [-1, 1] are, if the training data had none. ``sparse`` says whether CSR is taken, by default
-    where NaN is not. Without ``probabilities`` ``binarize=None`` takes {0, 1} and {-1, 1} only.
+    where NaN is not; allowed NaN that it stores makes the rows dense. Without ``probabilities``
+    ``binarize=None`` takes {0, 1} and {-1, 1} only.
     """
     threshold = estimator.binarize
     X = validate_data(

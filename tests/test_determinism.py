@@ -182,11 +182,12 @@ def test_twins_agree(monkeypatch, dtype, kind):
     assert digest(dtype) == expected
     assert ran == {
         "add_conditionals", "anneal", "anneal_between", "anneal_spins", "curvature_blocks",
-        "descend_nodes", "descend_pairs", "_enumerate", "follow_flips", "gibbs", "gibbs_clamped",
-        "gibbs_clamped_spins", "gibbs_spins", "hidden_probability", "local_fields", "log_path",
-        "log_pseudolikelihood", "model_nodes", "multiply_blocks", "multiply_shared", "pack_ones",
-        "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",
-        "spin_energy", "spin_log_pseudolikelihood", "sum_columns", "sum_moments", "sum_spins",
+        "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared", "_enumerate",
+        "follow_flips", "gibbs", "gibbs_clamped", "gibbs_clamped_spins", "gibbs_spins",
+        "hidden_probability", "local_fields", "log_path", "log_pseudolikelihood",
+        "multiply_blocks", "multiply_shared", "pack_ones", "packed_hidden_probability",
+        "packed_log_path", "plus_probability", "ratio_matching", "slope_nodes", "spin_energy",
+        "spin_log_pseudolikelihood", "sum_columns", "sum_moments", "sum_spins",
         "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from test_spins import KINDS, problem_of
+from test_spins import KINDS, NAMES, problem_of
 
 from skebm._jit import Kernel
-from skebm.criteria import _sparse
+from skebm.criteria import _shared, _sparse
 from skebm.criteria._sparse import minimise_sparse
 
 
@@ -22,17 +22,54 @@ def test_bits_do_not_depend_on_how_calls_are_split(monkeypatch, loss, joint, mis
         ran.clear()
         problem = problem_of(loss, joint=joint, p=6, n=1100, missing=missing).at(0.02, 0.8)
         found = minimise_sparse(problem, problem.start(), 1e-8, 50)
-        return found, {name: ran.count(name) for name in ("model_nodes", sweeps)}
+        return found, {name: ran.count(name) for name in ("slope_nodes", "curve_nodes", sweeps)}
 
     sweeps = "descend_pairs" if joint else "descend_nodes"
     monkeypatch.setattr(Kernel, "__call__", spy)
     expected, few = solution()
     monkeypatch.setattr(_sparse, "FLOPS_PER_CALL", 1e4)
     found, many = solution()
-    assert many["model_nodes"] >= 6 * few["model_nodes"] and many[sweeps] >= 3 * few[sweeps]
+    assert many["slope_nodes"] >= 3 * few["slope_nodes"] and many[sweeps] >= 2 * few[sweeps]
+    assert many["curve_nodes"] >= 3 * few["curve_nodes"]
     np.testing.assert_array_equal(found.C, expected.C)
     np.testing.assert_array_equal(found.point.values, expected.point.values)
     assert found.n_iter == expected.n_iter
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("penalize_field", [True, False])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+@pytest.mark.parametrize("loss", NAMES[:2])
+def test_steps_that_share_a_curvature_end_at_the_same_minimum(
+    monkeypatch, loss, l1_ratio, penalize_field, missing
+):
+    mask = np.ones((9, 10), bool)
+    mask[0, 3] = mask[3, 0] = False
+    problem = problem_of(
+        loss, p=9, n=1100, missing=missing, penalize_field=penalize_field, mask=mask
+    ).at(0.02, l1_ratio)  # fmt: skip
+    assert _shared.suits(problem, problem.allowed)
+    shared, passes = _shared.approach(problem, problem.start(), 1e-9, 100)
+    first = problem.residuals(problem.at_point(problem.start())).max()
+    assert problem.residuals(shared).max() < 0.01 * first and 3 < passes < 31
+    found = minimise_sparse(problem, problem.start(), 1e-9, 100)
+    monkeypatch.setattr(_shared, "_MANY", 2.0)
+    assert not _shared.suits(problem, problem.allowed)
+    expected = minimise_sparse(problem, problem.start(), 1e-9, 100)
+    assert max(found.residual, expected.residual) <= 1e-9
+    np.testing.assert_allclose(found.C, expected.C, atol=1e-7)
+    np.testing.assert_array_equal(found.C == 0, expected.C == 0)
+
+
+def test_shared_steps_never_climb():
+    """Strong couplings, where a curvature of weak ones is wrong, and a start far away."""
+    problem = problem_of("pseudolikelihood", p=6, n=400).at(1e-4, 1.0)
+    start = np.where(problem.allowed, 3.0, 0.0)
+    point, heights = problem.at_point(start), []
+    for most in range(1, 25):
+        point, _ = _shared.approach(problem, start, 1e-9, most)
+        heights.append(point.values + problem.penalty(point.C))
+    assert (np.diff(heights, axis=0) <= 1e-12).all() and (heights[0] > heights[-1]).all()
 
 
 def test_one_conditional_of_many_rows_is_split(monkeypatch):

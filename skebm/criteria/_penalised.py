@@ -91,7 +91,7 @@ class Penalised:
     def start(self):
         """Independent spins with the means of the sample, (p, p + 1)."""
         C = np.zeros(self.allowed.shape)
-        C[:, -1] = np.arctanh(np.clip(self.loss.sample.means(), -1 + 1e-9, 1 - 1e-9))
+        C[:, -1] = np.arctanh(np.clip(self.loss.sample.means, -1 + 1e-9, 1 - 1e-9))
         return C
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from skebm._jit import PARALLEL_FLOPS, single_threaded_blas
 from skebm.criteria._penalised import Solution
 from skebm.criteria._spin_kernels import multiply_blocks, multiply_shared
-from skebm.criteria._spin_losses import PSEUDOLIKELIHOOD, RATIO_MATCHING
 
 _PAIRS = 12
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
@@ -136,7 +135,7 @@ def _from_independence(problem):
     sample = problem.loss.sample
     gram = sample.gram(np.float32)
     start = problem.start()
-    scales = np.maximum(_curvatures_of_fields(problem.loss.loss, start[:, -1]), 1e-6)
+    scales = np.maximum(problem.loss.curvatures_of_fields(start[:, -1]), 1e-6)
     flops = 2.0 * sample.p * (sample.p + 1) ** 2
 
     def multiply(V):
@@ -167,17 +166,6 @@ def _from_rows(problem, C, rows):
         return out
 
     return _Solver(problem, multiply, blocks[:, places, places].astype(np.float64))
-
-
-def _curvatures_of_fields(loss, fields):
-    """Mean f'' of independent spins with these fields, (p,)."""
-    up = 1.0 / (1.0 + np.exp(-2.0 * fields))
-    product = up * (1.0 - up)
-    if loss == PSEUDOLIKELIHOOD:
-        return 4.0 * product
-    if loss == RATIO_MATCHING:
-        return 8.0 * product**2
-    return 2.0 * np.sqrt(product)
 
 
 class _Solver:

@@ -10,13 +10,15 @@ conditionals are added up, and a coupling is a coordinate of two of them.
 import numpy as np
 
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
+from skebm.criteria import _shared as shared
 from skebm.criteria._penalised import Solution
-from skebm.criteria._spin_nodes import ROWS, descend_nodes, descend_pairs, model_nodes
+from skebm.criteria._spin_losses import RISE
+from skebm.criteria._spin_nodes import ROWS, curve_nodes, descend_nodes, descend_pairs, slope_nodes
 
 _ARMIJO, _HALVINGS = 1e-4, 30
 
 # Steps within the same sets, and sweeps of coordinate descent per step, at the most.
-_STEPS, _SWEEPS = 20, 500
+_STEPS, _SWEEPS = 100, 500
 
 # Violators that join a set at a time: as many as it has, and some.
 _JOINING = 10
@@ -24,8 +26,14 @@ _JOINING = 10
 # Work of a sweep for each number of the models, in operations that need not wait for memory.
 _FLOPS_PER_NUMBER = 80.0
 
-# Conditionals that share a call where the rows are split, and that are made means of at a time.
-_TOGETHER, _FINISHED = 16, 64
+# Work of a row's losses for each entry of it, and conditionals that share a call of some rows.
+_FLOPS_PER_ENTRY, _TOGETHER = 8.0, 16
+
+# Curvatures are summed anew where the last ones do not bring residuals down to this share.
+_SHARE = 0.2
+
+# Sweeps go on until residuals of the models are this share of those that they started from.
+_FORCING = 0.03
 
 # Memory of the models of second order that are held together.
 _BYTES = 2**29
@@ -48,13 +56,19 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
         Bool, coefficients that belong to the first sets beside those that are not zero.
     """
     C = problem.symmetric(C)
-    active = problem.allowed & (C != 0)
-    active[:, -1] |= problem.allowed[:, -1]
+    active = _active(problem, C)
     if suspects is not None:
         active |= suspects & problem.allowed
     sample = problem.loss.sample
     by_column = np.ascontiguousarray(sample.S.T), np.ascontiguousarray(sample.known.T)
     n_iter = 0
+    if shared.suits(problem, active):
+        point, n_iter = shared.approach(problem, C, tol, max_iter)
+        residual = float(problem.residuals(point).max(initial=0.0))
+        if residual <= tol:
+            return Solution(point, residual, n_iter)
+        C = point.C
+        active = _active(problem, C)
     while n_iter < max_iter:
         n_iter += 1
         C, stuck = _minimise_active(problem, by_column, C, active, 0.3 * tol)
@@ -66,6 +80,13 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
             break
         active = grown
     return Solution(point, residual, n_iter)
+
+
+def _active(problem, C):
+    """Coefficients that differ from zero, and all fields that may, (p, p + 1) bool."""
+    active = problem.allowed & (C != 0)
+    active[:, -1] |= problem.allowed[:, -1]
+    return active
 
 
 def _grown(active, residuals, tol, joint):
@@ -82,7 +103,7 @@ def _grown(active, residuals, tol, joint):
 def _minimise_active(problem, by_column, C, active, tol):
     """Coefficients at the minimum over those ``active``, and whether some search got stuck."""
     p, room = len(C), max(1, active.sum(axis=1).max(initial=1))
-    step = p if problem.joint else max(1, int(_BYTES / (8.0 * room**2)))
+    step = p if problem.joint else max(1, int(_BYTES / (4.0 * room**2)))
     C, stuck = C.copy(), False
     for low in range(0, p, step):
         models = _Models(problem, by_column, np.arange(low, min(p, low + step)), C, active)
@@ -108,8 +129,10 @@ class _Models:
         self.c = self._at_sets(C[nodes])
         self.values = np.empty(len(nodes))
         self.slopes = np.zeros((len(nodes), room))
-        self.curvatures = np.zeros((len(nodes), room, room))
+        self.curvatures = np.zeros((len(nodes), room, room), np.float32)
         self.pairs = self._pairs(active) if problem.joint else None
+        # Whether curvatures are those at the present coefficients.
+        self._newest = np.zeros(len(nodes), bool)
 
     def _at_sets(self, matrix):
         return np.where(self._used, np.take_along_axis(matrix, self.columns, axis=1), 0.0)
@@ -130,20 +153,37 @@ class _Models:
 
     def minimise(self, tol):
         """Newton steps until residuals are below ``tol``; whether some could not be made."""
-        going = np.arange(len(self.nodes))
+        going, stuck = np.arange(len(self.nodes)), False
         self._evaluate(going)
+        residuals = self._residuals()
+        slow = self._unfinished(residuals, tol)
         for _ in range(_STEPS):
-            going = going[self._residuals()[going] > tol]
+            self._curve(slow)
+            going = np.intersect1d(going, self._unfinished(residuals, tol))
             if not len(going):
-                return False
-            # A coupling that two conditionals share concerns both, so all go on together.
-            going = np.arange(len(self.nodes)) if self.problem.joint else going
-            moved = self._search(going, self._target(going, 0.1 * tol))
-            if not moved.all():
-                going = going[moved]
-                if not len(going):
-                    return True
-        return False
+                break
+            near = max(0.1 * tol, _FORCING * float(residuals[going].max()))
+            moved = self._search(going, self._target(going, near))
+            kept = moved | ~self._newest[going]
+            self._newest[going[moved]] = False
+            going, stuck = going[kept], stuck or not kept.all()
+            before, residuals = residuals, self._residuals()
+            slow = np.intersect1d(going, self._slow(before, residuals, tol))
+        return stuck
+
+    def _unfinished(self, residuals, tol):
+        """Those with more left than ``tol``: all that have a coupling in common with one."""
+        if self.problem.joint:
+            residuals = np.full(len(self.nodes), residuals.max(initial=0.0))
+        return np.flatnonzero(residuals > tol)
+
+    def _slow(self, before, residuals, tol):
+        """Those to which the curvatures that they have are of little use."""
+        # Few rows may carry all of the curvature of RISE, and others after a step.
+        share = _SHARE if self.problem.loss.loss < RISE else 0.0
+        if self.problem.joint:
+            before = before.max(initial=0.0)
+        return self._unfinished(residuals, np.maximum(tol, share * before))
 
     def _residuals(self):
         """Largest distance from optimality of each conditional's coefficients, (k,)."""
@@ -206,24 +246,40 @@ class _Models:
         return (self.l1 * np.abs(c) + 0.5 * self.ridge * c * c).sum(axis=1)
 
     def _evaluate(self, which):
-        """Values, slopes and curvatures of some conditionals where they stand."""
+        """Values and slopes of some conditionals where they stand."""
         loss, weights = self.problem.loss, self.problem.loss.sample.weights
-        flops = 2.0 * (self.sizes[which] ** 2 + 20.0 * self.sizes[which])
+        flops = _FLOPS_PER_ENTRY * (self.sizes[which] + 10.0)
         parallel = len(weights) * flops.sum() > PARALLEL_FLOPS
         for _ in range(2):
             peaks = loss.peak.copy()
             for part, first, last in _calls(which, flops, len(weights)):
-                model_nodes(
+                slope_nodes(
                     self._T, weights, self._known, loss.loss, loss.peak, part, self.nodes,
-                    self.columns, self.sizes, self.c, first, last, self.values, self.slopes,
-                    self.curvatures, peaks, parallel=parallel,
+                    self.columns, self.sizes, self.c, first, last, self.values, self.slopes, peaks,
+                    parallel=parallel,
                 )  # fmt: skip
             if not loss.outgrown(peaks):
                 break
-        for k in np.array_split(which, -(-len(which) // _FINISHED)):
-            self.values[k], self.slopes[k], self.curvatures[k] = loss.finished(
-                self.values[k], self.slopes[k], self.curvatures[k], self.nodes[k]
-            )
+        self.values[which], self.slopes[which] = loss.finished(
+            self.values[which], self.slopes[which], self.nodes[which]
+        )
+
+    def _curve(self, which):
+        """Curvatures of some conditionals where they stand."""
+        if not len(which):
+            return
+        loss, weights = self.problem.loss, self.problem.loss.sample.weights
+        flops = self.sizes[which] ** 2 + 10.0 * self.sizes[which]
+        parallel = 2.0 * len(weights) * flops.sum() > PARALLEL_FLOPS
+        for part, first, last in _calls(which, flops, len(weights)):
+            curve_nodes(
+                self._T, weights, self._known, loss.loss, loss.peak, part, self.nodes,
+                self.columns, self.sizes, self.c, first, last, self.curvatures, parallel=parallel,
+            )  # fmt: skip
+        scales = loss.scales(self.values[which], self.nodes[which])
+        for k, scale in zip(which, scales):
+            self.curvatures[k] /= np.float32(scale)
+        self._newest[which] = True
 
 
 def _calls(which, flops, n_rows):

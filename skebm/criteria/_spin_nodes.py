@@ -14,13 +14,16 @@ from skebm.criteria._spin_losses import RISE, fill_node
 # Rows that are worked on together.
 ROWS = 256
 
+# Curvature of a row at the most, lest sums leave float32; steps are shortened where it is more.
+_MOST = 1e30
 
-@kernel(writes=("values", "slopes", "curvatures", "peaks"))
-def model_nodes(
+
+@kernel(writes=("values", "slopes", "peaks"))
+def slope_nodes(
     T, weights, known, loss, peak, which, nodes, columns, sizes, coefficients, first, last, values,
-    slopes, curvatures, peaks,
+    slopes, peaks,
 ):  # fmt: skip
-    """Sums over rows of w f, of w f' s x (size,) and of w f'' x x' (size, size).
+    """Sums over rows of w f and of w f' s x (size,).
 
     ``known`` (p, n) bool, or (p, 0) if all entries are: where it is false the loss is f(0).
     ``peak`` (p,): RISE is scaled by e^-peak; ``peaks`` (p,) the largest -t. Rows ``first`` to
@@ -30,21 +33,16 @@ def model_nodes(
     for task in prange(which.shape[0]):
         k = which[task]
         i, size = nodes[k], sizes[k]
-        X, scaled, rows = np.empty((size, ROWS)), np.empty((size, ROWS)), np.empty((5, ROWS))
-        part, H, g = np.empty((size, size)), curvatures[k, :size, :size], slopes[k, :size]
+        X, rows, part = np.empty((size, ROWS)), np.empty((5, ROWS)), np.empty(size)
         s, t, f, df, ddf = rows[0], rows[1], rows[2], rows[3], rows[4]
+        c, g = coefficients[k, :size], slopes[k, :size]
         if first == 0:
-            values[k], peaks[i], g[:], H[:] = 0.0, -np.inf, 0.0, 0.0
+            values[k], peaks[i], g[:] = 0.0, -np.inf, 0.0
         value, largest = values[k], peaks[i]
         for start in range(first, last, ROWS):
             count = min(last, start + ROWS) - start
-            for r in range(count):
-                s[r], t[r] = T[i, start + r], 0.0
-            if known.shape[1]:
-                for r in range(count):
-                    s[r] = s[r] if known[i, start + r] else 0.0
-            for a in range(size):
-                _gather(T[columns[k, a]], start, count, coefficients[k, a], X[a], t)
+            _gather(T, known, i, columns[k, :size], start, count, s, X)
+            np.dot(c, X, t)
             if loss >= RISE:
                 for r in range(count):
                     largest = max(largest, -s[r] * t[r])
@@ -52,26 +50,58 @@ def model_nodes(
             fill_node(loss, w, s, t[:count], peak[i], f, df, ddf)
             for r in range(count):
                 value += f[r]
-                ddf[r] *= abs(s[r])
-            ddf[count:] = 0.0
-            for a in range(size):
-                total = 0.0
-                for r in range(count):
-                    total += df[r] * X[a, r]
-                g[a] += total
-                X[a, count:] = 0.0
-                for r in range(ROWS):
-                    scaled[a, r] = ddf[r] * X[a, r]
-            np.dot(scaled, X.T, part)
-            H += part
+            df[count:] = 0.0
+            np.dot(X, df, part)
+            g += part
         values[k], peaks[i] = value, largest
 
 
+@kernel(writes=("curvatures",))
+def curve_nodes(
+    T, weights, known, loss, peak, which, nodes, columns, sizes, coefficients, first, last,
+    curvatures,
+):  # fmt: skip
+    """Sums over rows of w f'' x x' (size, size), float32, in the same way."""
+    for task in prange(which.shape[0]):
+        k = which[task]
+        i, size = nodes[k], sizes[k]
+        X, scaled = np.empty((size, ROWS), np.float32), np.empty((size, ROWS), np.float32)
+        part, rows, q = np.empty((size, size), np.float32), np.empty((5, ROWS)), np.empty(ROWS)
+        s, t, f, df, ddf = rows[0], rows[1], rows[2], rows[3], rows[4]
+        c, H = coefficients[k, :size], curvatures[k, :size, :size]
+        if first == 0:
+            H[:] = 0.0
+        for start in range(first, last, ROWS):
+            count = min(last, start + ROWS) - start
+            _gather(T, known, i, columns[k, :size], start, count, s, X)
+            t[:] = 0.0
+            for a in range(size):
+                for r in range(ROWS):
+                    t[r] += c[a] * X[a, r]
+            fill_node(loss, weights[start : start + count], s, t[:count], peak[i], f, df, ddf)
+            q[:] = 0.0
+            for r in range(count):
+                q[r] = min(ddf[r] * abs(s[r]), _MOST)
+            for a in range(size):
+                for r in range(ROWS):
+                    scaled[a, r] = np.float32(q[r]) * X[a, r]
+            np.dot(scaled, X.T, part)
+            H += part
+
+
 @inline
-def _gather(column, start, count, coefficient, out, t):
+def _gather(T, known, i, columns, start, count, s, X):
+    """s, X <- the spins of a conditional, 0 where it misses an entry, and of its set."""
     for r in range(count):
-        out[r] = column[start + r]
-        t[r] += coefficient * out[r]
+        s[r] = T[i, start + r]
+    if known.shape[1]:
+        for r in range(count):
+            s[r] = s[r] if known[i, start + r] else 0.0
+    for a in range(columns.shape[0]):
+        column = T[columns[a]]
+        for r in range(count):
+            X[a, r] = column[start + r]
+        X[a, count:] = 0.0
 
 
 @inline
@@ -112,6 +142,33 @@ def descend_nodes(
         slopes[k, :size] = q
 
 
+@kernel(writes=("slopes", "moved"))
+def descend_shared(
+    which, allowed, moments, scales, l1, ridge, tol, n_sweeps, slopes, moved
+):  # fmt: skip
+    """The same over all columns that are ``allowed``, where curvatures are scales[k] moments.
+
+    ``which`` are spins here, ``allowed``, ``l1``, ``ridge``, ``slopes`` and ``moved`` (p, p + 1).
+    """
+    for task in prange(which.shape[0]):
+        i = which[task]
+        x, q, scale = moved[i], slopes[i], scales[i]
+        for _ in range(n_sweeps):
+            largest = 0.0
+            for a in range(x.shape[0]):
+                if not allowed[i, a] or (x[a] == 0.0 and abs(q[a]) <= l1[i, a]):
+                    continue
+                h = scale * moments[a, a]
+                new = _shrunk(x[a] * h - q[a], l1[i, a]) / (h + ridge[i, a])
+                change = scale * (new - x[a])
+                x[a] = new
+                largest = max(largest, abs(change) * moments[a, a])
+                for b in range(x.shape[0]):
+                    q[b] += moments[a, b] * change
+            if largest <= tol:
+                break
+
+
 @inline
 def _descend_pairs(pairs, sizes, curvatures, l1, ridge, slopes, moved):
     largest = 0.0
@@ -147,7 +204,7 @@ def descend_pairs(pairs, sizes, curvatures, l1, ridge, tol, n_sweeps, slopes, mo
     same coupling; for a field other is -1.
     """
     for _ in prange(1):  # one coupling after the other: each step needs the last one
-        for _ in range(n_sweeps):
+        for _sweep in range(n_sweeps):  # _ is taken: Numba forbids to assign it again
             largest[:] = _descend_pairs(pairs, sizes, curvatures, l1, ridge, slopes, moved)
             if largest[0] <= tol:
                 break

@@ -5,6 +5,7 @@ ratio matching, RISE and logRISE differ by f alone (``_spin_losses.py``). Coeffi
 p + 1): row i those of spin i's conditional, zero at place i, its field last.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -90,11 +91,17 @@ class SpinSample:
         some.total = self.total
         return some
 
+    @cached_property
     def means(self):
         """Weighted mean of each spin over the rows of its conditional, (p,)."""
         S = self.S[:, :-1]
         with single_threaded_blas:
             return self.weights @ (S * self.known if len(self.known) else S) / self.shares
+
+    @cached_property
+    def moments(self):
+        """:meth:`gram` in float64."""
+        return self.gram()
 
     def gram(self, precision=np.float64):
         """Weighted mean of the products of the columns, that of ones last, (p + 1, p + 1)."""
@@ -149,7 +156,7 @@ class ConditionalLoss:
         if self.outgrown(peaks):
             values, slopes, peaks = self._sums(C)
         p = self.sample.p
-        values, slopes, _ = self.finished(values, slopes)
+        values, slopes = self.finished(values, slopes)
         slopes[np.arange(p), np.arange(p)] = 0.0
         return Evaluation(values, slopes)
 
@@ -160,20 +167,25 @@ class ConditionalLoss:
         self.peak = np.maximum(peaks, -1e300)
         return True
 
-    def finished(self, values, slopes, curvatures=None, nodes=slice(None)):
-        """Means from sums over rows, (k,), (k, m) and (k, m, m); changes the arrays given."""
+    def finished(self, values, slopes, nodes=slice(None)):
+        """Means from sums over rows, (k,) and (k, m); changes the arrays given."""
         shares, peak = self.shares[nodes], self.peak[nodes]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             missed = np.where(shares < 1, (1.0 - shares) * _AT_ZERO[self.loss] * np.exp(-peak), 0)
             values = (values - missed) / shares
             scale = shares * values if self.loss == LOG_RISE else shares
             slopes /= scale[:, None]
-            if curvatures is not None:
-                # For logRISE less the product of the slopes; without, steps are never too long.
-                curvatures /= scale[:, None, None]
             if self.loss == LOG_RISE:
                 values = np.log(values) + peak
-        return values, slopes, curvatures
+        return values, slopes
+
+    def scales(self, values, nodes=slice(None)):
+        """What sums of curvatures are divided by, (k,), where the losses are ``values`` (k,).
+
+        That of logRISE is less the product of the slopes; without, steps are never too long.
+        """
+        shares = self.shares[nodes]
+        return shares * np.exp(values - self.peak[nodes]) if self.loss == LOG_RISE else shares
 
     def curvatures(self, C, n_rows=None):
         """Second derivatives of each conditional, (p, p + 1, p + 1) float32, of some rows.
@@ -191,11 +203,26 @@ class ConditionalLoss:
                 sample.S, sample.weights, sample.known, C, self.loss, self.peak, nodes,
                 out[nodes[0] : nodes[-1] + 1], parallel=flops * p > PARALLEL_FLOPS,
             )  # fmt: skip
-        if self.loss == LOG_RISE:
-            values, slopes, _ = ConditionalLoss(sample, self.loss)._sums(C)
-            return self.finished(values, slopes, out)[2]
-        out /= sample.shares[:, None, None].astype(np.float32)
+        some = self.of(sample)
+        values = some(C).values if self.loss == LOG_RISE else None
+        out /= some.scales(values)[:, None, None].astype(np.float32)
         return out
+
+    def curvatures_of_fields(self, fields):
+        """Mean f'' of independent spins with these ``fields``, (p,)."""
+        up = 1.0 / (1.0 + np.exp(-2.0 * fields))
+        product = up * (1.0 - up)
+        if self.loss == PSEUDOLIKELIHOOD:
+            return 4.0 * product
+        if self.loss == RATIO_MATCHING:
+            return 8.0 * product**2
+        return 2.0 * np.sqrt(product)
+
+    def of(self, sample):
+        """The same losses, on the same scale, of other rows."""
+        other = ConditionalLoss(sample, self.loss)
+        other.peak = self.peak
+        return other
 
     def _sums(self, C):
         S, weights, known = self.sample.S, self.sample.weights, self.sample.known

@@ -139,7 +139,7 @@ class DrawsSpins:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, coded as in training; NaN marks the unknown.
         n_gibbs_steps : int, default=1000
             Gibbs sweeps of every row's chain, the known entries held fast.
@@ -158,7 +158,7 @@ class DrawsSpins:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data, coded as in training; NaN marks the unknown.
         n_gibbs_steps : int, default=1000
             Gibbs sweeps averaged over, after as many of burn-in.
