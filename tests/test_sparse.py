@@ -82,3 +82,89 @@ def test_one_conditional_of_many_rows_is_split(monkeypatch):
     rows = work[:, 2] - work[:, 1]
     assert (work[:, 0] * rows * 1e3).max() <= 1.1e7 and work[:, 0].max() > 8
     assert (work[:, 0] * rows).sum() == 40 * 9999 and (work[:, 1] % _sparse.ROWS == 0).all()
+
+
+# -- memory ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """Names of the ways that searches have gone, in their order."""
+    found = []
+
+    def watched(name):
+        function = getattr(_sparse, name)
+
+        def watch(*arguments):
+            found.append(name)
+            return function(*arguments)
+
+        monkeypatch.setattr(_sparse, name, watch)
+
+    for name in ("minimise_by_orthants", "_minimise_in_sets"):
+        watched(name)
+    return found
+
+
+JOINT = [loss for loss, joint in KINDS if joint]
+
+
+@pytest.mark.parametrize("penalize_field", [True, False])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5, 0.0])
+@pytest.mark.parametrize("loss", JOINT)
+def test_in_little_memory_minima_are_the_same(monkeypatch, ways, loss, l1_ratio, penalize_field):
+    problem = problem_of(loss, joint=True, penalize_field=penalize_field, p=9, n=500)
+    problem = problem.at(0.02, l1_ratio)
+    expected = minimise_sparse(problem, problem.start(), 1e-9, 100)
+    monkeypatch.setattr(_sparse, "_BYTES", 0)
+    found = minimise_sparse(problem, problem.start(), 1e-9, 1000)
+    assert ways == ["_minimise_in_sets", "minimise_by_orthants"]
+    assert found.residual <= 1e-9 and found.residual == problem.residuals(found.point).max()
+    np.testing.assert_allclose(found.C, expected.C, atol=1e-6)
+    np.testing.assert_array_equal(found.C != 0, expected.C != 0)
+    np.testing.assert_array_equal(found.C[:, :-1], found.C[:, :-1].T)
+
+
+def test_models_take_over_where_they_fit(monkeypatch, ways):
+    """From a dense start to few couplings, and from few to many."""
+    problem = problem_of("pseudolikelihood", joint=True, p=9, n=500)
+    sparse, dense = problem.at(0.2, 1.0), problem.at(0.005, 1.0)
+    few, many = (minimise_sparse(each, each.start(), 1e-9, 100).C for each in (sparse, dense))
+    room = (few != 0).sum(axis=1).max()
+    assert room < (many != 0).sum(axis=1).max()
+    monkeypatch.setattr(_sparse, "_BYTES", 8 * 9 * room**2)
+    for each, start, expected, way in (
+        (sparse, many, few, ["minimise_by_orthants", "_minimise_in_sets"]),
+        (dense, few, many, ["_minimise_in_sets", "minimise_by_orthants"]),
+    ):
+        ways.clear()
+        found = minimise_sparse(each, start, 1e-9, 1000)
+        assert ways == way and found.residual <= 1e-9
+        np.testing.assert_allclose(found.C, expected, atol=1e-6)
+
+
+def test_suspects_join_where_they_fit(monkeypatch, ways):
+    problem = problem_of("pseudolikelihood", joint=True, p=9, n=500).at(0.2, 1.0)
+    expected = minimise_sparse(problem, problem.start(), 1e-9, 100)
+    room = (expected.C != 0).sum(axis=1).max()
+    monkeypatch.setattr(_sparse, "_BYTES", 8 * 9 * room**2)
+    found = minimise_sparse(problem, expected.C, 1e-9, 100, np.ones((9, 10), bool))
+    assert ways == ["_minimise_in_sets"] * 2 and found.n_iter == 1
+
+
+def test_no_pass_too_many_is_made_in_little_memory(monkeypatch):
+    problem = problem_of("rise", joint=True, p=9).at(0.001, 1.0)
+    monkeypatch.setattr(_sparse, "_BYTES", 0)
+    found = minimise_sparse(problem, problem.start(), 1e-12, 3)
+    assert found.residual > 1e-12 and found.n_iter <= 4
+
+
+def test_models_of_a_thousand_spins_fit_only_if_they_are_sparse():
+    """At most half a gigabyte."""
+    problem = problem_of("pseudolikelihood", joint=True, p=9)
+    assert _sparse._BYTES <= 2**29
+    active = np.zeros((1000, 1001), bool)
+    active[:, :200] = True
+    assert _sparse._fit(problem, active)
+    active[0, :500] = True
+    assert not _sparse._fit(problem, active)

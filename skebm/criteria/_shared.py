@@ -10,13 +10,10 @@ conditional of a couplings. Where the steps no longer help, those take over.
 import numpy as np
 
 from skebm._jit import PARALLEL_FLOPS
-from skebm.criteria._spin_losses import RISE
+from skebm.criteria._penalised import Solution
 from skebm.criteria._spin_nodes import descend_shared
 
-# Coefficients that differ from zero, or soon may, from which on these steps pay.
-_MANY = 0.05
-
-_STEPS, _SWEEPS = 30, 100
+_SWEEPS = 100
 
 # Steps that have to bring residuals down to this share.
 _PATIENCE, _SHARE = 3, 0.5
@@ -28,21 +25,16 @@ _FORCING = 0.03
 _STEEPER, _LEAST, _MOST = 4.0, 1e-3, 1.0
 
 
-def suits(problem, active):
-    """Whether the steps can be made, and are likely to pay with coefficients ``active``."""
-    few = active.mean() < _MANY
-    return not (problem.joint or few or problem.loss.loss >= RISE)
-
-
 def approach(problem, C, tol, max_iter):
-    """A :class:`Point` nearer to the minimum than ``C``, and passes over the rows to get there.
+    """The :class:`Solution`, or a point nearer to it than ``C`` where steps no longer help.
 
-    There are as many steps as help.
+    Conditionals have no couplings in common, and the loss may be any but RISE. ``max_iter`` is of
+    passes over the rows.
     """
     moments, point = problem.loss.sample.moments, problem.at_point(C)
     scales = problem.loss.curvatures_of_fields(problem.start()[:, -1])
     history = []
-    for _ in range(min(_STEPS, max_iter)):
+    for _ in range(max_iter):
         residuals = problem.residuals(point).max(axis=1)
         history.append(residuals.max(initial=0.0))
         stale = len(history) > _PATIENCE and history[-1] > _SHARE * history[-1 - _PATIENCE]
@@ -51,7 +43,7 @@ def approach(problem, C, tol, max_iter):
         going = np.flatnonzero(residuals > tol)
         target = _target(problem, point, moments, scales, going, history[-1])
         point, scales = _moved(problem, point, target, moments, scales, going)
-    return point, len(history)
+    return Solution(point, float(problem.residuals(point).max(initial=0.0)), len(history))
 
 
 def _target(problem, point, moments, scales, going, residual):

@@ -4,14 +4,17 @@ A pass over all rows and pairs of spins finds the coefficients that violate thei
 conditions. They join those that are not zero, and in these sets alone each conditional gets a
 model of second order, in which coordinate descent finds the next point; it costs n a^2 for a set
 of a coefficients, whatever the number of spins. With one symmetric matrix the models of all
-conditionals are added up, and a coupling is a coordinate of two of them.
+conditionals are added up, and a coupling is a coordinate of two of them. Where these p a^2 numbers
+do not fit into memory, a method that needs p^2 (``_orthants.py``) goes on until they do, or to the
+end.
 """
 
 import numpy as np
 
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
-from skebm.criteria import _shared as shared
+from skebm.criteria._orthants import minimise_by_orthants
 from skebm.criteria._penalised import Solution
+from skebm.criteria._shared import approach
 from skebm.criteria._spin_losses import RISE
 from skebm.criteria._spin_nodes import ROWS, curve_nodes, descend_nodes, descend_pairs, slope_nodes
 
@@ -35,6 +38,10 @@ _SHARE = 0.2
 # Sweeps go on until residuals of the models are this share of those that they started from.
 _FORCING = 0.03
 
+# Coefficients that are not zero, or soon may be, from which on passes over the rows alone pay,
+# and how many are tried.
+_MANY, _TRIAL = 0.05, 60
+
 # Memory of the models of second order that are held together.
 _BYTES = 2**29
 
@@ -56,19 +63,53 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
         Bool, coefficients that belong to the first sets beside those that are not zero.
     """
     C = problem.symmetric(C)
-    active = _active(problem, C)
-    if suspects is not None:
+    active = _in_sets(problem, C)
+    if suspects is not None and _fit(problem, active | suspects):
         active |= suspects & problem.allowed
+    found = _head_start(problem, C, active, tol, max_iter)
+    if found is None:
+        return _minimise_in_sets(problem, C, active, tol, max_iter)
+    active, left = _in_sets(problem, found.C), max_iter - found.n_iter
+    if found.residual <= tol or left <= 0 or not _fit(problem, active):
+        return found
+    rest = _minimise_in_sets(problem, found.C, active, tol, left)
+    return rest._replace(n_iter=found.n_iter + rest.n_iter)
+
+
+def _head_start(problem, C, active, tol, max_iter):
+    """Where methods lead that only make passes over the rows; None where models are better."""
+
+    def few(C, residuals):
+        return _fit(problem, _in_sets(problem, C) | (residuals > tol))
+
+    if not _fit(problem, active):
+        return minimise_by_orthants(problem, C, tol, max_iter, few)
+    if active.mean() < _MANY or problem.loss.loss >= RISE:
+        return None
+    most = min(max_iter, _TRIAL)
+    if problem.joint:
+        return minimise_by_orthants(problem, C, tol, most)
+    return approach(problem, C, tol, most)
+
+
+def _in_sets(problem, C):
+    """Bool, coefficients that are not zero, and fields that move."""
+    active = problem.allowed & (C != 0)
+    active[:, -1] = problem.allowed[:, -1]
+    return active
+
+
+def _fit(problem, active):
+    """Whether the models of all conditionals that are needed at once fit into memory."""
+    room = float(active.sum(axis=1).max(initial=0))
+    return not problem.joint or 4.0 * len(active) * room**2 <= _BYTES
+
+
+def _minimise_in_sets(problem, C, active, tol, max_iter):
+    """The :class:`Solution` from growing sets, for as long as their models fit."""
     sample = problem.loss.sample
     by_column = np.ascontiguousarray(sample.S.T), np.ascontiguousarray(sample.known.T)
     n_iter = 0
-    if shared.suits(problem, active):
-        point, n_iter = shared.approach(problem, C, tol, max_iter)
-        residual = float(problem.residuals(point).max(initial=0.0))
-        if residual <= tol:
-            return Solution(point, residual, n_iter)
-        C = point.C
-        active = _active(problem, C)
     while n_iter < max_iter:
         n_iter += 1
         C, stuck = _minimise_active(problem, by_column, C, active, 0.3 * tol)
@@ -78,15 +119,11 @@ def minimise_sparse(problem, C, tol, max_iter, suspects=None):
         grown = _grown(active, residuals, tol, problem.joint)
         if residual <= tol or (stuck and (grown == active).all()):
             break
+        if not _fit(problem, grown):
+            rest = minimise_by_orthants(problem, C, tol, max_iter - n_iter)
+            return rest._replace(n_iter=n_iter + rest.n_iter)
         active = grown
     return Solution(point, residual, n_iter)
-
-
-def _active(problem, C):
-    """Coefficients that differ from zero, and all fields that may, (p, p + 1) bool."""
-    active = problem.allowed & (C != 0)
-    active[:, -1] |= problem.allowed[:, -1]
-    return active
 
 
 def _grown(active, residuals, tol, joint):
