@@ -101,8 +101,10 @@ class InteractionScreeningIsing(LearnsFromConditionals):
 
     An evaluation costs 4 n p^2 operations for n distinct rows and p spins, with ridge some ten to
     thirty of them; equal rows are put together first. With L1, a step costs n a^2 for each spin,
-    a being the number of its candidates. Memory: n p bytes, 16 p^2 numbers, with ridge and p < 400
-    half of p^3 numbers more.
+    a being the number of its candidates. Memory: 2 n p bytes, some 50 p^2 numbers, with ridge and
+    p < 400 half of p^3 numbers more, with L1 those of p a^2, up to half a gigabyte. Beyond it,
+    spins are fitted in turn, or, if "joint", steps cost an evaluation and p^2 numbers each: more
+    of them, many more where spins hardly ever differ from what the others make of them.
 
     References
     ----------

@@ -111,7 +111,8 @@ class PCDIsing(BaseIsing):
     The objective is the negative mean log-likelihood + ``alpha`` [``l1_ratio`` sum_{i != j} |J_ij|
     + (1 - ``l1_ratio``) / 2 sum_{i != j} J_ij^2]. The rows are met twice, for the start and for
     their moments; an update costs ``n_chains`` (2 ``n_gibbs_steps`` + 2) p^2 operations in float32,
-    an exact step some nanoseconds for each of 2^p states.
+    an exact step some nanoseconds for each of 2^p states. Memory: that of
+    :class:`PseudoLikelihoodIsing`, and 4 ``n_chains`` p bytes.
 
     References
     ----------
