@@ -7,6 +7,8 @@ the number of coefficients that differ from zero.
 """
 
 from collections import deque
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 
@@ -124,7 +126,13 @@ class _Search:
             if (curvature := np.vdot(s, y)) > 0:
                 used.append((s, y, curvature, np.vdot(s, q) / curvature))
                 q -= used[-1][-1] * y
-        r = self._precondition(q) * free
+        r = self._newton_step(q, free)
         for s, y, curvature, share in reversed(used):
             r += (share - np.vdot(y, r) / curvature) * s
         return r
+
+    def _newton_step(self, gradient, free):
+        """As if spins were independent. Steps of all coefficients, cut down, would be too long."""
+        among = copy(self._precondition)
+        among._problem = replace(self.problem, allowed=free)
+        return among(gradient)
