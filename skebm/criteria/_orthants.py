@@ -7,14 +7,12 @@ the number of coefficients that differ from zero.
 """
 
 from collections import deque
-from copy import copy
-from dataclasses import replace
 
 import numpy as np
 
 from skebm._jit import single_threaded_blas
 from skebm.criteria._penalised import Solution
-from skebm.criteria._smooth import _from_independence
+from skebm.criteria._smooth import from_independence
 
 _PAIRS = 12
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
@@ -51,7 +49,7 @@ class _Search:
     def __init__(self, problem, C):
         self.problem, self.passes, self.stuck = problem, 0, False
         self._l1 = problem.l1 * problem.penalised
-        self._precondition = _from_independence(problem)
+        self._precondition = from_independence(problem)
         self._pairs = deque(maxlen=_PAIRS)
         self._stand(*self._at(C))
 
@@ -126,13 +124,8 @@ class _Search:
             if (curvature := np.vdot(s, y)) > 0:
                 used.append((s, y, curvature, np.vdot(s, q) / curvature))
                 q -= used[-1][-1] * y
-        r = self._newton_step(q, free)
+        # As if spins were independent. Steps of all coefficients, cut down, would be too long.
+        r = self._precondition.among(free)(q)
         for s, y, curvature, share in reversed(used):
             r += (share - np.vdot(y, r) / curvature) * s
         return r
-
-    def _newton_step(self, gradient, free):
-        """As if spins were independent. Steps of all coefficients, cut down, would be too long."""
-        among = copy(self._precondition)
-        among._problem = replace(self.problem, allowed=free)
-        return among(gradient)

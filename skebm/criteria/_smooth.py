@@ -8,6 +8,8 @@ thirty passes are enough.
 """
 
 from collections import deque
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +37,7 @@ def minimise_smooth(problem, C, tol, max_iter):
     """The :class:`Solution` of a :class:`Penalised` without L1 from a start ``C``."""
     with single_threaded_blas:
         search = _Search(problem, problem.symmetric(C) if problem.joint else C)
-        precondition, rows = _from_independence(problem), _enough_rows(problem)
+        precondition, rows = from_independence(problem), _enough_rows(problem)
         while True:
             search.run(precondition, tol, max_iter)
             if search.coarse and search.ended(max(tol, _COARSE), max_iter):
@@ -130,7 +132,7 @@ def _ratio(above, below):
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
 
-def _from_independence(problem):
+def from_independence(problem):
     """The inverse Hessian where spins are independent: f'' (1 - m_i^2) times one matrix."""
     sample = problem.loss.sample
     gram = sample.gram(np.float32)
@@ -156,7 +158,7 @@ def _from_rows(problem, C, rows):
     """The inverse Hessian at ``C``, summed over so many rows."""
     p = problem.loss.sample.p
     if 4.0 * p * (p + 1) ** 2 > _BYTES:
-        return _from_independence(problem)
+        return from_independence(problem)
     blocks = problem.loss.curvatures(C, rows)
     places = np.arange(p + 1)
 
@@ -188,6 +190,12 @@ class _Solver:
         self._ridge = problem.ridge * problem.penalised + floor
         self._diagonal = problem.symmetric(diagonal + self._ridge)
         self._diagonal[self._diagonal <= 0] = 1.0
+
+    def among(self, free):
+        """The same where only coefficients ``free`` (p, p + 1) may move."""
+        other = copy(self)
+        other._problem = replace(self._problem, allowed=free)
+        return other
 
     def __call__(self, gradient):
         summed = self._problem.summed

@@ -4,9 +4,11 @@ A pass over all rows and pairs of spins finds the coefficients that violate thei
 conditions. They join those that are not zero, and in these sets alone each conditional gets a
 model of second order, in which coordinate descent finds the next point; it costs n a^2 for a set
 of a coefficients, whatever the number of spins. With one symmetric matrix the models of all
-conditionals are added up, and a coupling is a coordinate of two of them. Where these p a^2 numbers
-do not fit into memory, a method that needs p^2 (``_orthants.py``) goes on until they do, or to the
-end.
+conditionals are added up, and a coupling is a coordinate of two of them.
+
+Where many coefficients differ from zero, or where p a^2 numbers do not fit into memory, methods
+that make passes over the rows alone go ahead: ``_shared.py`` for conditionals, ``_orthants.py`` for
+one symmetric matrix. The models finish what these leave.
 """
 
 import numpy as np
