@@ -30,7 +30,7 @@ def node_path(library, S, i, alphas, l1_ratio, tol):
     model = LogisticRegression(
         l1_ratio=l1_ratio, solver=solver, tol=tol, max_iter=_MOST_STEPS, random_state=0,
         warm_start=solver != "liblinear",
-        intercept_scaling=1e3 if solver == "liblinear" else 1.0,
+        intercept_scaling=1e5 if solver == "liblinear" else 1.0,
     )  # fmt: skip
     found = []
     with warnings.catch_warnings():
