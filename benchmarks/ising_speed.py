@@ -144,7 +144,7 @@ def _peer(row, S, alphas, best, fit):
     """Fits some spins at every tolerance, then those of the row, whose gap is kept."""
     p, l1_ratio = S.shape[1], row["l1_ratio"]
     nodes, few = optimum.spread(p, row.get("nodes", p)), optimum.searched(p)
-    ladder = _tolerances(row, adapter(row["library"]).TOLERANCES)
+    ladder = _tolerances(row, adapter(row["library"]).tolerances(row["library"]))
     for tol in ladder:
         if len(few) < len(nodes) and tol != ladder[-1]:
             gap, _ = optimum.distance(S, fit(few, tol), best, few, alphas, l1_ratio)

@@ -1,5 +1,8 @@
 """All families side by side: scikit-learn's checks, and one search over different principles."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
@@ -51,20 +54,22 @@ def torus():
     return make_ising(900, size=3, coupling=0.25, field=0.2, random_state=0)
 
 
-def test_one_search_over_five_estimators(torus):
-    """Held-out log-likelihood chooses between models and principles, in a pipeline."""
+def search_over_five_estimators(X, n_hidden):
     seed = {"random_state": 0}
-    search = GridSearchCV(
-        Pipeline([("as is", FunctionTransformer()), ("model", PCDRBM(**seed))]),
+    rbms = CDRBM(n_hidden, **seed), PCDRBM(n_hidden, **seed), PseudoLikelihoodRBM(n_hidden, **seed)
+    return GridSearchCV(
+        Pipeline([("as is", FunctionTransformer()), ("model", PCDRBM())]),
         [
-            {
-                "model": [CDRBM(4, **seed), PCDRBM(4, **seed), PseudoLikelihoodRBM(4, **seed)],
-                "model__n_iter": [10],
-            },
+            {"model": list(rbms), "model__n_iter": [10]},
             {"model": [PseudoLikelihoodIsing(), RatioMatchingIsing()], "model__alpha": [0.01, 1.0]},
         ],
         cv=3,
-    ).fit(torus.data)
+    ).fit(X)
+
+
+def test_one_search_over_five_estimators(torus):
+    """Held-out log-likelihood chooses between models and principles, in a pipeline."""
+    search = search_over_five_estimators(torus.data, 4)
     results = search.cv_results_
     means = dict(zip(map(str, results["params"]), results["mean_test_score"]))
     assert np.isfinite(list(means.values())).all() and len(means) == 7
@@ -74,6 +79,18 @@ def test_one_search_over_five_estimators(torus):
     assert search.score(torus.data) == pytest.approx(best.score(torus.data))
     independent = PseudoLikelihoodIsing(mask=np.zeros((9, 9))).fit(torus.data)
     assert search.best_score_ > independent.score(torus.data) + 0.2
+
+
+@pytest.mark.skipif("SKEBM_DATA" not in os.environ, reason="SKEBM_DATA names no folder of data")
+def test_one_search_over_five_estimators_on_nltcs(monkeypatch):
+    """The best model of pairs there reaches -6.0284 (benchmarks, exact maximum likelihood)."""
+    monkeypatch.syspath_prepend(Path(__file__).parent.parent)  # benchmarks are not installed
+    from benchmarks.data import load
+
+    nltcs = load("nltcs", os.environ["SKEBM_DATA"])
+    search = search_over_five_estimators(nltcs.train, 16)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.score(nltcs.test) > -6.1
 
 
 def test_sparse_couplings_are_cross_validated(torus):

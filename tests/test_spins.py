@@ -102,6 +102,16 @@ def test_coarse_passes_are_the_same_but_for_rounding(loss, missing):
     np.testing.assert_allclose(coarse.slopes, fine.slopes, atol=1e-6)
 
 
+@pytest.mark.parametrize("loss", NAMES[:2])
+def test_without_couplings_moments_tell_everything(loss):
+    function = ConditionalLoss(SpinSample(*sample_of()), LOSSES[loss])
+    C = coefficients(5)
+    C[:, :-1] = 0.0
+    fine, coarse = function(C), function(C, np.float32)
+    np.testing.assert_allclose(coarse.values, fine.values, rtol=1e-6)
+    np.testing.assert_allclose(coarse.slopes, fine.slopes, atol=1e-6)
+
+
 def test_only_losses_that_cannot_overflow_are_coarse(monkeypatch):
     sample = SpinSample(*sample_of())
     assert all(ConditionalLoss(sample, loss).coarse is np.float64 for loss in LOSSES.values())

@@ -7,11 +7,14 @@ import numpy as np
 from skglm import SparseLogisticRegression
 from sklearn.exceptions import ConvergenceWarning
 
-TOLERANCES = tuple(10.0**-k for k in range(2, 10))
-
 
 def version():
     return f"skglm {installed('skglm')}"
+
+
+def tolerances(library):
+    """Those to try, falling."""
+    return tuple(10.0**-k for k in range(2, 10))
 
 
 def node_path(library, S, i, alphas, l1_ratio, tol):

@@ -83,7 +83,7 @@ class _Search:
 
         ``trial(length)`` is a point and the fall of the objective that it promises.
         """
-        slack = 1e-15 * len(self.point.C) * max(1.0, abs(self.value))
+        slack = self.problem.noise(self.value)
         for halvings in range(_HALVINGS):
             C, promised = trial(_SHRINK**halvings)
             if not promised < 0:

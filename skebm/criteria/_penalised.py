@@ -75,6 +75,13 @@ class Penalised:
         ridged = values + 0.5 * (ridge * C).sum(axis=1)
         return Point(C, values, ridged, self.symmetric(slopes + ridge))
 
+    def noise(self, heights, precision=np.float64):
+        """By how much objectives, of all that moves together, differ from rounding alone."""
+        rounding = np.sqrt(len(self.loss.sample)) * np.finfo(np.float64).eps
+        if precision != np.float64:
+            rounding = np.finfo(precision).eps / 4.0  # of weights, alike in all rows
+        return rounding * np.maximum(1.0, np.abs(heights))
+
     def summed(self, terms):
         """Sums over what moves together, to be multiplied with coefficients: (1, 1), or (p, 1)
         where each conditional is a problem of its own. ``terms`` (p,) or (p, p + 1)."""

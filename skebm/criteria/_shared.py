@@ -62,7 +62,7 @@ def _moved(problem, point, target, moments, scales, going):
     """The point where those that fall stand at ``target``, and new scales, (p,)."""
     there = problem.at_point(target)
     before, after = (each.ridged + _lasso(problem, each.C) for each in (point, there))
-    falls = after <= before + 1e-15 * np.maximum(1.0, np.abs(before))
+    falls = after <= before + problem.noise(before)
     step = target - point.C
     bent = ((there.slopes - point.slopes - problem.ridge * problem.penalised * step) * step).sum(1)
     flat = ((step @ moments) * step).sum(axis=1)

@@ -20,9 +20,8 @@ from skebm.criteria._spin_kernels import multiply_blocks, multiply_shared
 _PAIRS = 12
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
 
-# Residual down to which a search may be coarse, and relative errors of its values.
+# Residual down to which a search may be coarse.
 _COARSE = 1e-5
-_ROUNDING = {np.float32: 3e-8, np.float64: 1e-15}
 
 # A Hessian is used until so many steps with it have not brought the residual down to this share.
 _PATIENCE, _SHARE = 4, 0.3
@@ -100,9 +99,8 @@ class _Search:
     def _move(self, step):
         summed, start = self.problem.summed, self.point
         descent = summed(step * start.slopes)
-        # Values near the minimum differ by less than their rounding.
         heights = summed(start.ridged)
-        slack = _ROUNDING[self.precision] * np.maximum(1.0, np.abs(heights))
+        slack = self.problem.noise(heights, self.precision)
         lengths = np.where(descent < 0, 1.0, 0.0)
         for _ in range(_HALVINGS):
             if not lengths.any():
@@ -135,17 +133,17 @@ def _ratio(above, below):
 def from_independence(problem):
     """The inverse Hessian where spins are independent: f'' (1 - m_i^2) times one matrix."""
     sample = problem.loss.sample
-    gram = sample.gram(np.float32)
+    moments = sample.coarse_moments
     start = problem.start()
     scales = np.maximum(problem.loss.curvatures_of_fields(start[:, -1]), 1e-6)
     flops = 2.0 * sample.p * (sample.p + 1) ** 2
 
     def multiply(V):
         out = np.empty_like(V)
-        multiply_shared(gram, scales, V, out, parallel=flops > PARALLEL_FLOPS)
+        multiply_shared(moments, scales, V, out, parallel=flops > PARALLEL_FLOPS)
         return out
 
-    return _Solver(problem, multiply, scales[:, None] * np.diag(gram))
+    return _Solver(problem, multiply, scales[:, None] * np.diag(moments))
 
 
 def _enough_rows(problem):

@@ -257,14 +257,14 @@ class _Models:
             which = which[~(largest[which] <= tol)]
         return target
 
-    def _search(self, which, target, lengths=None):
+    def _search(self, which, target):
         """Move towards ``target`` until the objective falls enough; which conditionals moved."""
         start, step = self.c.copy(), target - self.c
         before = self.values + self._penalty(start)
         fall = (self.slopes * step).sum(axis=1) + self._penalty(target) - self._penalty(start)
         if self.problem.joint:
             before, fall = np.full_like(before, before.sum()), np.full_like(fall, fall.sum())
-        slack = 1e-15 * max(1.0, float(np.abs(before[which]).max())) * 10
+        slack = self.problem.noise(before)
         length, trying = np.ones(len(self.nodes)), which
         for _ in range(_HALVINGS):
             self.c[trying] = start[trying] + length[trying, None] * step[trying]
@@ -272,7 +272,8 @@ class _Models:
             now = self.values + self._penalty(self.c)
             if self.problem.joint:
                 now = np.full_like(now, now.sum())
-            good = now[trying] <= before[trying] + _ARMIJO * length[trying] * fall[trying] + slack
+            high = before + _ARMIJO * length * fall + slack
+            good = (now <= high)[trying]
             trying = trying[~good]
             if not len(trying):
                 return np.ones(len(which), bool)

@@ -10,6 +10,10 @@ Given all other spins the log-odds of spin i at inverse temperature beta are
     2 [beta f_i + (1 - beta) g_i],  f_i = sum_j J_ij s_j + h_i,
 
 where g are the local fields of the *base*: another model, in most cases one without couplings.
+
+Sparse couplings are lists of neighbours, in the same order. To colour their graph, and to work on
+all spins of one colour at once, would fill the same lanes another way: it pays only for a single
+chain.
 """
 
 import math

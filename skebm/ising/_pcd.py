@@ -244,7 +244,7 @@ class PCDIsing(BaseIsing):
         return fitted | columns.attributes(fitted["coupling_"]) | {"alpha_": float(self.alpha)}
 
     def _likelihood(self, sample, allowed):
-        gram = sample.gram()
+        gram = sample.moments
         return SpinLikelihood(
             gram[:-1, -1], gram[:-1, :-1], allowed, self.alpha * self.l1_ratio,
             self.alpha * (1.0 - self.l1_ratio), bool(self.penalize_field),
