@@ -210,6 +210,21 @@ def test_threads_of_blas_do_not_matter(dtype):
     assert narrow == reference(dtype)
 
 
+@pytest.mark.parametrize("params", [{}, {"l1_ratio": 1.0, "symmetrize": "mean"}])
+def test_threads_of_blas_do_not_matter_to_spins(params):
+    random = np.random.default_rng(3)
+    X, weights = random.integers(0, 2, (6000, 40)), random.random(6000)
+
+    def fit():
+        model = PseudoLikelihoodIsing(**params).fit(X, sample_weight=weights)
+        return model.coupling_, model.field_
+
+    with threadpool_limits(1, user_api="blas"):
+        single = fit()
+    for one, other in zip(fit(), single):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_reference_takes_both_sides_of_the_threshold(monkeypatch):
     kinds, run = set(), _jit.Kernel._run
 
