@@ -157,7 +157,7 @@ def recovered(truth, model, counts, M):
     seen = counts > 0
     alpha = CONSTANTS[model] * np.sqrt(np.log(len(J) ** 2 / 0.05) / M)
     make = estimators()[model.split()[0]]
-    estimator = make(alpha, l1_ratio=1.0, symmetrize="mean", tol=1e-5, n_jobs=1)
+    estimator = make(alpha, l1_ratio=1.0, symmetrize="mean", tol=1e-8, n_jobs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # too few rows
         found = estimator.fit(states[seen], sample_weight=counts[seen].astype(float)).coupling_

@@ -41,6 +41,8 @@ def read(path):
 
 
 def _number(text):
+    if text in ("True", "False"):
+        return float(text == "True")
     return float(text) if text not in ("", None) else math.nan
 
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))  # the benchmarks are not installed
 
 from benchmarks import (  # noqa: E402
     data,
+    flip_tables,
     ising_densities,
     ising_quality_tables,
     ising_structure,
@@ -342,3 +343,18 @@ def test_section_has_what_was_measured(names, tmp_path):
     assert ("| graph | J | PL | RISE | RM | RM ¼ |" in text) == ("structure" in names)
     assert ("| data | model |" in text) == ("densities" in names)
     assert text.startswith("\n") and text.endswith("|\n")
+
+
+def test_table_of_flips(tmp_path):
+    """Means and extremes over seeds; a model that was not measured ends the report."""
+    problem = SETTINGS["flips"]
+    rows = [
+        {"row": f"{data} 16 {row['name']} seed {seed}", "loglik": -18.0 - seed, "converged": True}
+        for data in problem["data"] for row in problem["rows"] for seed in range(3)
+    ]  # fmt: skip
+    header, rows = written(tmp_path / "flips.csv", rows)
+    text = flip_tables.section(header, rows, problem)
+    cell = "−19.00 (−20.00 to −18.00)"
+    assert f"\n| RatioMatchingRBM | {cell} | {cell} |\n" in text and text.startswith("\n")
+    with pytest.raises(SystemExit, match="lacks independent on digits"):
+        flip_tables.section(header, rows[3:], problem)
