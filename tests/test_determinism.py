@@ -131,6 +131,7 @@ def learned_ising(dtype, n_jobs=None, random_state=0):
         PseudoLikelihoodIsing(1e-3, **common),
         InteractionScreeningIsing(1e-3, symmetrize="mean", **common),
         PseudoLikelihoodIsing(0.05, l1_ratio=1.0, **common),
+        InteractionScreeningIsing(0.05, l1_ratio=1.0, **common),
         PseudoLikelihoodIsing("ebic", l1_ratio=1.0, symmetrize="and", alphas=2, **common),
         RatioMatchingIsing(1e-3, **common),
         InteractionScreeningIsing(0.1, loss="logrise", l1_ratio=0.5, symmetrize="or", **common),

@@ -29,7 +29,7 @@ _PATIENCE, _SHARE = 4, 0.3
 # Work of a Hessian in passes, fewest of its rows for each coefficient, and the most memory.
 _HESSIAN_PASSES, _ROWS_PER_COEFFICIENT, _BYTES = 8, 8, 2**28
 
-_CG_TOL, _CG_STEPS = 1e-2, 200
+_CG_TOL, _CG_STEPS = 0.1, 200
 
 
 def minimise_smooth(problem, C, tol, max_iter):
