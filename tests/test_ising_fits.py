@@ -85,3 +85,20 @@ def test_the_selection_before_a_refit_is_watched(rows, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="before the refit") as caught:
         PseudoLikelihoodIsing(0.1, l1_ratio=1.0, refit=True).fit(rows)
     assert len(calls) == 2 and len(caught) == 1
+
+
+@pytest.mark.parametrize(
+    "params", [{"alpha": 0.0}, {"alpha": 0.02, "l1_ratio": 1.0, "refit": True}]
+)
+def test_couplings_without_a_finite_optimum_are_named(params):
+    """Two columns that are the same; no warning with ridge, or where they differ in some rows."""
+    pandas = pytest.importorskip("pandas")
+    X = np.random.default_rng(0).integers(0, 2, (400, 3))
+    X[:, 2] = X[:, 0]
+    with pytest.warns(UserWarning, match="columns 'a' and 'c' has grown to"):
+        PseudoLikelihoodIsing(**params).fit(pandas.DataFrame(X, columns=list("abc")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PseudoLikelihoodIsing().fit(X)
+        X[:40, 2] = 1 - X[:40, 2]
+        PseudoLikelihoodIsing(**params).fit(X)

@@ -19,6 +19,10 @@ from skebm.ising._asked import RULES, check_together
 from skebm.ising._model import BaseIsing
 from skebm.ising._training import Columns, Criterion, all_or_nothing, checked_data, with_fields
 
+# Couplings from which on, without a penalty, they are suspected to have no finite optimum: given
+# all others, such a pair differs once in e^10 times.
+_GROWN = 5.0
+
 # Violation at which pseudolikelihood hands over to ratio matching.
 _NEAR = 1e-3
 
@@ -60,8 +64,9 @@ class LearnsFromConditionals(BaseIsing):
             If ``max_iter`` passes did not bring all optimality conditions below ``tol``, at the
             end, at another penalty of a path or before a refit.
         UserWarning
-            If columns are constant, or so but for one row (their couplings stay zero), or if
-            ``alpha="ebic"`` selects a graph without edges.
+            If columns are constant, or so but for one row (their couplings stay zero), if
+            ``alpha="ebic"`` selects a graph without edges, or if couplings without a penalty have
+            grown as if they had no finite optimum.
         """
         name = type(self).__name__
         check_parameters(self._rules, self.get_params(deep=False), name)
@@ -82,6 +87,8 @@ class LearnsFromConditionals(BaseIsing):
         if columns.allowed[:, :-1].any():
             self._warn_of_empty_graph(fitted)
         self._warn_of_residuals(fitted, others)
+        if self.refit or fitted["alpha_"] == 0.0:
+            self._warn_of_growth(fitted["nodewise_coupling_"])
         return self
 
     # -- learning ------------------------------------------------------------------------------
@@ -186,6 +193,20 @@ class LearnsFromConditionals(BaseIsing):
                 "optimum without a penalty.",
                 ConvergenceWarning,
             )
+
+    def _warn_of_growth(self, coupling):
+        size = np.abs(coupling)
+        if not (size > _GROWN).any():
+            return
+        names = getattr(self, "feature_names_in_", range(len(size)))
+        i, j = np.unravel_index(size.argmax(), size.shape)
+        warn(
+            f"{type(self).__name__}: without a penalty the coupling of columns {names[i]!r} and "
+            f"{names[j]!r} has grown to {coupling[i, j]:.3g}. Where a column is determined by "
+            "others no finite value is the best: this one depends on tol, and its standard error "
+            "means nothing. Give alpha > 0 without refit, or leave one of the columns out.",
+            UserWarning,
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
