@@ -286,7 +286,7 @@ def test_conditionals_alone_do_not_wait_for_each_other():
         return found.n_iter, found.C
 
     hardest = max(steps(everything & (np.arange(6)[:, None] == i))[0] for i in range(6))
-    assert steps(everything)[0] <= hardest + 2
+    assert steps(everything)[0] <= hardest + 1
 
 
 @pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
