@@ -1,0 +1,121 @@
+"""Score matching of a Gaussian from its covariance: 1/2 tr(K S K) - tr K, S with a ridge."""
+
+import functools
+
+import numpy as np
+
+from skebm._jit import FLOPS_PER_CALL
+from skebm.criteria import _precision_kernels as kernels
+from skebm.criteria._precision_kernels import TILE
+
+# Covariances that are copied for a sweep at the most, half a gigabyte of them.
+MOST_COPIED = 2**26
+
+
+class CovarianceForm:
+    """The smooth loss of a precision matrix, from a covariance that is kept whole.
+
+    Parameters
+    ----------
+    S : ndarray of shape (p, p), float64
+        Covariance with the ridge on its diagonal, positive semidefinite.
+    weights : ndarray of shape (p, p), default=None
+        Penalties are multiples of these; infinite where a pair must stay zero. None means ones.
+    """
+
+    def __init__(self, S, weights=None):
+        self.S = np.ascontiguousarray(S, dtype=np.float64)
+        self.weights = np.zeros((0, 0)) if weights is None else weights
+        self.variances = np.diagonal(self.S).copy()
+
+    @property
+    def p(self):
+        """Number of variables."""
+        return len(self.S)
+
+    def diagonal(self):
+        """The best diagonal matrix, (p,)."""
+        return 1.0 / self.variances
+
+    def weights_of(self, pairs):
+        """Weights of the penalties of some :class:`Pairs`, (m,)."""
+        if not self.weights.size:
+            return np.ones(len(pairs))
+        return self.weights[pairs.rows, pairs.columns]
+
+    # -- few pairs -----------------------------------------------------------------------------
+
+    def descend(self, pairs, penalty, tol, max_sweeps):
+        """Coordinate descent over ``pairs``, in place, until no condition is missed by ``tol``.
+
+        Returns the number of sweeps, and the objective and largest violation at the end.
+        """
+        arguments = self._copied(pairs)
+        penalties = penalty * self.weights_of(pairs)
+        n_sweeps = max(1, int(FLOPS_PER_CALL / (4.0 * len(arguments[-1]) + 100.0 * self.p)))
+        done, total = np.array([0.0, np.inf]), 0
+        while total < max_sweeps and done[1] > tol:
+            kernels.descend_precision(
+                pairs.rows, pairs.columns, pairs.start, pairs.first, pairs.second, *arguments,
+                penalties, tol, min(n_sweeps, max_sweeps - total), pairs.value, pairs.diagonal,
+                done, parallel=False,
+            )  # fmt: skip
+            total += int(done[0])
+            if not np.isfinite(pairs.diagonal).all():
+                break
+        return total, *self._measured(pairs, arguments, penalties)
+
+    def _copied(self, pairs):
+        lengths = np.diff(pairs.start)
+        sizes = lengths[pairs.rows] + lengths[pairs.columns]
+        places = np.cumsum(sizes) - sizes
+        beside, across = np.empty(2 * len(pairs)), np.empty(int(sizes.sum()))
+        kernels.copy_covariances(
+            self.S, pairs.rows, pairs.columns, pairs.start, pairs.other, places, beside, across,
+            parallel=len(across) > 100_000,
+        )  # fmt: skip
+        return places, self.variances, beside, across
+
+    @staticmethod
+    def _measured(pairs, arguments, penalties):
+        out = np.empty(2)
+        kernels.measure_precision(
+            pairs.rows, pairs.columns, pairs.start, pairs.first, *arguments, penalties,
+            pairs.value, pairs.diagonal, out, parallel=False,
+        )  # fmt: skip
+        return float(out[0]), float(out[1])
+
+    # -- all pairs -----------------------------------------------------------------------------
+
+    def look(self, pairs, penalty, beyond, near):
+        """Which pairs have slopes that are large, given that ``pairs`` are the nonzero ones.
+
+        Returns sorted keys of those whose slope is beyond ``near``, whether it also is beyond
+        ``penalty`` by more than ``beyond``, and the largest slope beyond ``penalty``.
+        """
+        found, counts, worst = self._room
+        flops = 4.0 * TILE**2 * (1.0 + len(pairs.other) / self.p) + 8.0 * TILE**2
+        step = max(1, int(FLOPS_PER_CALL / flops))
+        for low in range(0, len(self._tiles), step):
+            kernels.look_at_pairs(
+                self.S, pairs.start, pairs.other, pairs.value, pairs.diagonal, self.weights,
+                penalty, beyond, near, self._tiles, low, min(low + step, len(self._tiles)), found,
+                counts, worst, parallel=len(self._tiles) > 2,
+            )  # fmt: skip
+        per_row = counts.sum(axis=1)
+        keys, marks = np.empty(per_row.sum(), np.int64), np.empty(per_row.sum(), np.uint8)
+        kernels.list_pairs(
+            found, counts, np.cumsum(per_row) - per_row, keys, marks, parallel=self.p > 500
+        )
+        return keys, marks > 1, max(0.0, float(worst.max()))
+
+    @functools.cached_property
+    def _tiles(self):
+        n = -(-self.p // TILE)
+        return np.column_stack(np.triu_indices(n))
+
+    @functools.cached_property
+    def _room(self):
+        n = -(-self.p // TILE)
+        found = np.empty((self.p, self.p), np.uint8)
+        return found, np.zeros((self.p, n), np.int64), np.empty(len(self._tiles))

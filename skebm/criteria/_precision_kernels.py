@@ -1,0 +1,213 @@
+"""Score matching of a sparse precision matrix: coordinate descent over few pairs, and a look at all.
+
+The matrix K (p, p) is that of :class:`skebm.criteria._pairs.Pairs`: ``diagonal`` (p,), and lists
+``value`` (2m,) of neighbours ``other`` (2m,) from ``start`` (p + 1,); pair e = (``rows[e]``,
+``columns[e]``) is at ``first[e]`` and ``second[e]``. S (p, p) is the covariance, a ridge added to its
+diagonal. The slope of the loss is G = (M + M') / 2 - I with M = K S, made of sparse products.
+"""
+
+import numpy as np
+from numba import prange
+
+from skebm._jit import inline, kernel
+
+# Rows and columns of a tile: two of its lines fit the first-level cache with all they are made of.
+TILE = 64
+
+# Pairs whose covariances are copied by one thread at a time.
+_PAIRS = 256
+
+
+@inline
+def soft(x, threshold):
+    """The nearest value to x, after moving it by ``threshold`` towards zero."""
+    if x > threshold:
+        return x - threshold
+    return x + threshold if x < -threshold else 0.0
+
+
+@inline
+def dot_lists(x, y, start, stop, offset):
+    """Sum of x[start : stop] y[offset : ...], four sums at a time."""
+    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    k = start
+    while k + 4 <= stop:
+        o = offset + k - start
+        a += x[k] * y[o]
+        b += x[k + 1] * y[o + 1]
+        c += x[k + 2] * y[o + 2]
+        d += x[k + 3] * y[o + 3]
+        k += 4
+    while k < stop:
+        a += x[k] * y[offset + k - start]
+        k += 1
+    return (a + b) + (c + d)
+
+
+@kernel(writes=("beside", "across"))
+def copy_covariances(S, rows, columns, start, other, places, beside, across):
+    """The covariances that a sweep reads, in the order in which it does.
+
+    ``beside`` (2m,): S between a row and its neighbours. ``across``: from ``places[e]`` (m,) those
+    between the column of pair e and the neighbours of its row, then those between its row and the
+    neighbours of its column.
+    """
+    p, m = start.shape[0] - 1, rows.shape[0]
+    for i in prange(p):
+        for k in range(start[i], start[i + 1]):
+            beside[k] = S[i, other[k]]
+    for part in prange((m + _PAIRS - 1) // _PAIRS):
+        for e in range(part * _PAIRS, min(m, (part + 1) * _PAIRS)):
+            i, j, o = rows[e], columns[e], places[e]
+            for k in range(start[i], start[i + 1]):
+                across[o] = S[j, other[k]]
+                o += 1
+            for k in range(start[j], start[j + 1]):
+                across[o] = S[i, other[k]]
+                o += 1
+
+
+@inline
+def _slopes(e, i, j, start, first, places, beside, across, value, diagonal):
+    """M_ij + M_ji of pair e = (i, j)."""
+    covariance, o = beside[first[e]], places[e]
+    a = dot_lists(value, across, start[i], start[i + 1], o)
+    b = dot_lists(value, across, start[j], start[j + 1], o + start[i + 1] - start[i])
+    return (diagonal[i] + diagonal[j]) * covariance + a + b
+
+
+@kernel(writes=("value", "diagonal", "done"))
+def descend_precision(
+    rows, columns, start, first, second, places, variances, beside, across, penalties, tol,
+    n_sweeps, value, diagonal, done,
+):  # fmt: skip
+    """Coordinate descent over the diagonal and all pairs in turn, up to ``n_sweeps`` times.
+
+    ``variances`` (p,) the diagonal of S; ``penalties`` (m,). It ends when no condition was found
+    violated by more than ``tol``. ``done`` (2,): sweeps, and the largest violation in the last.
+    """
+    m = rows.shape[0]
+    for _ in prange(1):
+        sweep, worst = 0, np.inf
+        while sweep < n_sweeps and worst > tol:
+            worst, e = 0.0, 0
+            for i in range(diagonal.shape[0]):
+                s = dot_lists(value, beside, start[i], start[i + 1], start[i])
+                new = (1.0 - s) / variances[i]
+                worst = max(worst, abs(new - diagonal[i]) * variances[i])
+                diagonal[i] = new
+                while e < m and rows[e] == i:
+                    j = columns[e]
+                    slope = _slopes(
+                        e, i, j, start, first, places, beside, across, value, diagonal
+                    )
+                    curvature = variances[i] + variances[j]
+                    old = value[first[e]]
+                    new = soft(curvature * old - slope, 2.0 * penalties[e]) / curvature
+                    if new != old:
+                        worst = max(worst, 0.5 * curvature * abs(new - old))
+                        value[first[e]] = new
+                        value[second[e]] = new
+                    e += 1
+            sweep += 1
+        done[0], done[1] = sweep, worst
+
+
+@kernel(writes=("out",))
+def measure_precision(
+    rows, columns, start, first, places, variances, beside, across, penalties, value,
+    diagonal, out,
+):  # fmt: skip
+    """``out`` (2,) <- the objective, and the largest violation of a condition of these pairs."""
+    for _ in prange(1):
+        total, worst = 0.0, 0.0
+        for i in range(diagonal.shape[0]):
+            s = dot_lists(value, beside, start[i], start[i + 1], start[i])
+            slope = diagonal[i] * variances[i] + s
+            total += diagonal[i] * (0.5 * slope - 1.0)
+            worst = max(worst, abs(slope - 1.0))
+        for e in range(rows.shape[0]):
+            i, j, K = rows[e], columns[e], value[first[e]]
+            slope = 0.5 * _slopes(e, i, j, start, first, places, beside, across, value, diagonal)
+            total += K * slope + 2.0 * penalties[e] * abs(K)
+            if K != 0.0:
+                worst = max(worst, abs(slope + (penalties[e] if K > 0.0 else -penalties[e])))
+            else:
+                worst = max(worst, abs(slope) - penalties[e])
+        out[0], out[1] = total, worst
+
+
+@inline
+def _fill_slopes(S, rows, n_rows, columns, n_columns, start, other, value, diagonal, out):
+    """out <- M = K S from row ``rows`` and column ``columns`` on."""
+    for a in range(n_rows):
+        i = rows + a
+        line, source = out[a, :n_columns], S[i, columns : columns + n_columns]
+        for b in range(n_columns):
+            line[b] = diagonal[i] * source[b]
+        for k in range(start[i], start[i + 1]):
+            weight, source = value[k], S[other[k], columns : columns + n_columns]
+            for b in range(n_columns):
+                line[b] += weight * source[b]
+
+
+@inline
+def _mark(slopes, mirrored, above, below, penalty, weights, beyond, near, found, counts):
+    """Mark the pairs of a tile from row ``above`` and column ``below`` on.
+
+    Returns the largest violation.
+    """
+    worst = 0.0
+    for a in range(slopes.shape[0]):
+        i, count = above + a, 0
+        for b in range(mirrored.shape[0]):
+            j = below + b
+            weight = weights[i, j] if weights.shape[0] else 1.0
+            slope = abs(0.5 * (slopes[a, b] + mirrored[b, a]))
+            inside = j > i and weight < np.inf
+            mark = (slope > near * weight) + 2 * (slope > penalty * weight + beyond)
+            found[i, j] = mark if inside else 0
+            count += inside and mark > 0
+            if inside:
+                worst = max(worst, slope - penalty * weight)
+        counts[a] = count
+    return worst
+
+
+@kernel(writes=("found", "counts", "worst"))
+def look_at_pairs(
+    S, start, other, value, diagonal, weights, penalty, beyond, near, tiles, first, last, found,
+    counts, worst,
+):  # fmt: skip
+    """Where the slopes of pairs would let them enter: ``found`` (p, p) uint8 above the diagonal.
+
+    Bit 0 where a slope is beyond ``near`` times its weight, bit 1 where it is beyond ``penalty``
+    times that by more than ``beyond``. ``weights`` (p, p), or (0, 0) for ones. Tiles ``first`` to
+    ``last`` of ``tiles`` (t, 2) are looked at; ``counts[i, tile]`` is how many of row i's pairs
+    there were marked, ``worst`` (t,) the largest slope beyond its penalty.
+    """
+    p = S.shape[0]
+    for t in prange(first, last):
+        above, below = tiles[t, 0] * TILE, tiles[t, 1] * TILE
+        n, m = min(TILE, p - above), min(TILE, p - below)
+        slopes, mirrored = np.empty((n, m)), np.empty((m, n))
+        _fill_slopes(S, above, n, below, m, start, other, value, diagonal, slopes)
+        _fill_slopes(S, below, m, above, n, start, other, value, diagonal, mirrored)
+        worst[t] = _mark(
+            slopes, mirrored, above, below, penalty, weights, beyond, near, found,
+            counts[above : above + n, tiles[t, 1]],
+        )  # fmt: skip
+
+
+@kernel(writes=("keys", "marks"))
+def list_pairs(found, counts, places, keys, marks):
+    """The marked pairs in order: ``keys`` i p + j and their ``marks``; ``places`` (p,) by row."""
+    p, n_tiles = counts.shape
+    for i in prange(p):
+        place = places[i]
+        for tile in range(i // TILE, n_tiles):
+            if counts[i, tile]:
+                for j in range(tile * TILE, min(p, (tile + 1) * TILE)):
+                    if found[i, j]:
+                        keys[place], marks[place] = i * p + j, found[i, j]
+                        place += 1
