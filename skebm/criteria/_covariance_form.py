@@ -4,12 +4,17 @@ import functools
 
 import numpy as np
 
-from skebm._jit import FLOPS_PER_CALL
+from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm.criteria import _precision_kernels as kernels
+from skebm.criteria import _precision_tiles as tiles
+from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._precision_kernels import TILE
 
-# Covariances that are copied for a sweep at the most, half a gigabyte of them.
-MOST_COPIED = 2**26
+# Share of all pairs beyond which sweeps over all of them are faster than over lists.
+CROWDED = 0.1
+
+# Share of the tolerance that is left to sweeps over all pairs.
+_OWN_SHARE = 0.5
 
 
 class CovarianceForm:
@@ -104,10 +109,79 @@ class CovarianceForm:
             )  # fmt: skip
         per_row = counts.sum(axis=1)
         keys, marks = np.empty(per_row.sum(), np.int64), np.empty(per_row.sum(), np.uint8)
-        kernels.list_pairs(
-            found, counts, np.cumsum(per_row) - per_row, keys, marks, parallel=self.p > 500
-        )
+        places = np.cumsum(per_row) - per_row
+        kernels.list_pairs(found, counts, places, keys, marks, parallel=False)
         return keys, marks > 1, max(0.0, float(worst.max()))
+
+    # -- many pairs ----------------------------------------------------------------------------
+
+    def is_crowded(self, n_pairs):
+        """Whether so many pairs are better worked on in tiles of the whole matrix."""
+        return n_pairs > CROWDED * self.p**2 / 2.0
+
+    def descend_all(self, pairs, penalty, tol, max_sweeps, near):
+        """Coordinate descent over all pairs, from ``pairs`` on.
+
+        Returns a :class:`Solution`, and sorted keys of the pairs whose slope is beyond ``near``.
+        """
+        K, n_sweeps = pairs.toarray(), 0
+        while True:
+            n_sweeps += self._descended(K, penalty, _OWN_SHARE * tol, max_sweeps - n_sweeps)
+            slopes, violation = self._judged(K, penalty)
+            if n_sweeps >= max_sweeps or not violation > tol or not np.isfinite(violation):
+                break
+        keys = np.flatnonzero(np.triu(np.abs(slopes) > near, 1))
+        objective = self._objective(K, slopes, penalty)
+        return Solution(Pairs.of_matrix(K), objective, violation, n_sweeps), keys
+
+    def _descended(self, K, penalty, tol, max_sweeps):
+        """Sweeps made, in place."""
+        M = self._product(K)
+        for done in range(1, max_sweeps + 1):
+            found = self._sweep_tiles(K, M, penalty)
+            if not found > tol or not np.isfinite(found):
+                break
+        return done
+
+    def _product(self, K):
+        with single_threaded_blas:
+            return K @ self.S
+
+    def _sweep_tiles(self, K, M, penalty):
+        """One sweep, in place; returns the largest violation on the way."""
+        worst, large = np.zeros(1), 4.0 * TILE**2 * self.p > PARALLEL_FLOPS
+        for above, below in self._tiles * TILE:
+            change = np.empty((min(TILE, self.p - above), min(TILE, self.p - below)))
+            tiles.descend_tile(
+                self.S, M, self.weights, penalty, above, below, K, change, worst, parallel=False
+            )
+            if change.any():
+                tiles.spread_change(self.S, change, above, below, M, parallel=large)
+        return float(worst[0])
+
+    def _judged(self, K, penalty):
+        """Slopes (p, p) of the loss, and the largest violation of a condition."""
+        slopes = self._product(K)
+        slopes += slopes.T.copy()
+        slopes *= 0.5
+        slopes[np.diag_indices(self.p)] -= 1.0
+        limits = self._limits(penalty)
+        free = np.abs(slopes + np.sign(K) * np.where(K != 0, limits, 0.0))
+        violations = np.where(K != 0, free, np.abs(slopes) - limits)
+        return slopes, float(violations.max())
+
+    def _objective(self, K, slopes, penalty):
+        smooth = 0.5 * (np.vdot(K, slopes) - np.trace(K))
+        limits = np.where(K != 0, self._limits(penalty), 0.0)
+        return float(smooth + (limits * np.abs(K)).sum())
+
+    def _limits(self, penalty):
+        """Penalties of all entries, (p, p): none on the diagonal."""
+        limits = np.full((self.p, self.p), penalty)
+        if self.weights.size:
+            limits = np.where(np.isinf(self.weights), np.inf, penalty * np.nan_to_num(self.weights))
+        np.fill_diagonal(limits, 0.0)
+        return limits
 
     @functools.cached_property
     def _tiles(self):

@@ -1,5 +1,7 @@
 """Symmetric matrices while they are learned: a diagonal, and values at few pairs i < j."""
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -108,6 +110,20 @@ class Pairs:
         K[self.rows, self.columns] = K[self.columns, self.rows] = self.values
         np.fill_diagonal(K, self.diagonal)
         return K
+
+
+class Solution(NamedTuple):
+    """A precision matrix as :class:`Pairs`, and how it was reached.
+
+    ``objective`` includes the penalty; ``kkt`` is the largest violation of a condition for the
+    minimum; ``n_iter`` counts sweeps. ``diverged`` says that the loss has no minimum.
+    """
+
+    pairs: Pairs
+    objective: float
+    kkt: float
+    n_iter: int
+    diverged: bool = False
 
 
 def _ranks(counts):

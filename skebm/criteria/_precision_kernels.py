@@ -152,26 +152,40 @@ def _fill_slopes(S, rows, n_rows, columns, n_columns, start, other, value, diago
 
 
 @inline
-def _mark(slopes, mirrored, above, below, penalty, weights, beyond, near, found, counts):
-    """Mark the pairs of a tile from row ``above`` and column ``below`` on.
+def _fold(slopes, mirrored, diagonal_tile):
+    """slopes <- (slopes + mirrored') / 2 in size; 0 on and below the diagonal of the matrix."""
+    for a in range(slopes.shape[0]):
+        for b in range(slopes.shape[1]):
+            slopes[a, b] = 0.5 * abs(slopes[a, b] + mirrored[b, a])
+        if diagonal_tile:
+            slopes[a, : a + 1] = 0.0
 
-    Returns the largest violation.
-    """
+
+@inline
+def _mark(slopes, penalty, beyond, near, found, counts):
+    """Mark the slopes beyond ``near``, and return the largest excess over ``penalty``."""
     worst = 0.0
     for a in range(slopes.shape[0]):
-        i, count = above + a, 0
-        for b in range(mirrored.shape[0]):
-            j = below + b
-            weight = weights[i, j] if weights.shape[0] else 1.0
-            slope = abs(0.5 * (slopes[a, b] + mirrored[b, a]))
-            inside = j > i and weight < np.inf
-            mark = (slope > near * weight) + 2 * (slope > penalty * weight + beyond)
-            found[i, j] = mark if inside else 0
-            count += inside and mark > 0
-            if inside:
-                worst = max(worst, slope - penalty * weight)
+        count, above = 0, 0
+        for b in range(slopes.shape[1]):
+            count += slopes[a, b] > near
+            above += slopes[a, b] > penalty
         counts[a] = count
+        if count:
+            for b in range(slopes.shape[1]):
+                found[a, b] = (slopes[a, b] > near) + 2 * (slopes[a, b] > penalty + beyond)
+        if above:
+            for b in range(slopes.shape[1]):
+                worst = max(worst, slopes[a, b] - penalty)
     return worst
+
+
+@inline
+def _weigh(slopes, weights, penalty):
+    """Shift slopes so that they exceed ``penalty`` by what they exceed its multiple by."""
+    for a in range(slopes.shape[0]):
+        for b in range(slopes.shape[1]):
+            slopes[a, b] -= penalty * (weights[a, b] - 1.0)
 
 
 @kernel(writes=("found", "counts", "worst"))
@@ -193,10 +207,13 @@ def look_at_pairs(
         slopes, mirrored = np.empty((n, m)), np.empty((m, n))
         _fill_slopes(S, above, n, below, m, start, other, value, diagonal, slopes)
         _fill_slopes(S, below, m, above, n, start, other, value, diagonal, mirrored)
+        _fold(slopes, mirrored, above == below)
+        right, down = slice(above, above + n), slice(below, below + m)
+        if weights.shape[0]:
+            _weigh(slopes, weights[right, down], penalty)
         worst[t] = _mark(
-            slopes, mirrored, above, below, penalty, weights, beyond, near, found,
-            counts[above : above + n, tiles[t, 1]],
-        )  # fmt: skip
+            slopes, penalty, beyond, near, found[right, down], counts[right, tiles[t, 1]]
+        )
 
 
 @kernel(writes=("keys", "marks"))

@@ -2,7 +2,8 @@
 
 A *form* is a smooth convex loss of a symmetric matrix K that knows how to descend along few of its
 entries and to look at all of them (:class:`~skebm.criteria._covariance_form.CovarianceForm` from a
-covariance). To it belongs a penalty: ``alpha`` times the weighted sum of |K_ij| over
+covariance; one that knows no better way with many entries says that it is never crowded). To it
+belongs a penalty: ``alpha`` times the weighted sum of |K_ij| over
 i != j, both orders of a pair counted. Here is what all forms share: which pairs are worked on.
 
 Pairs enter where the slope exceeds the penalty, and leave where their value is zero. Along a path
@@ -21,31 +22,22 @@ R. Tibshirani et al. (2012). Strong rules for discarding predictors in lasso-typ
 of the Royal Statistical Society B 74.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
-from skebm.criteria._pairs import Pairs
+from skebm.criteria._pairs import Pairs, Solution
 
 # Diagonals of K beyond so many times that of the start: the loss has no minimum.
 RUNAWAY = 1e8
 
-# Share of the tolerance to which pairs at work are brought, and how often it may be tightened.
-_INNER, _TIGHTER = 0.3, 3
+# Violations, as shares of the penalty, below which most pairs have found their sign.
+_ROUGH = 1e-2
 
+# Between penalties far apart the strong rule names nearly all: it is then not followed below this
+# share of the later one.
+_NEAREST = 0.7
 
-class Solution(NamedTuple):
-    """A precision matrix as :class:`Pairs`, and how it was reached.
-
-    ``objective`` includes the penalty; ``kkt`` is the largest violation of a condition for the
-    minimum; ``n_iter`` counts sweeps. ``diverged`` says that the loss has no minimum.
-    """
-
-    pairs: Pairs
-    objective: float
-    kkt: float
-    n_iter: int
-    diverged: bool = False
+# Share of the tolerance to which pairs at work are brought.
+_INNER = 0.3
 
 
 def minimise(form, penalty, *, start=None, tol=1e-6, max_iter=1000, enter=None, next_penalty=None):
@@ -54,37 +46,44 @@ def minimise(form, penalty, *, start=None, tol=1e-6, max_iter=1000, enter=None, 
     ``start`` are :class:`Pairs`; ``enter`` sorted keys of pairs that are tried from the beginning.
     """
     pairs = Pairs.of_diagonal(form.diagonal()) if start is None else start.copy()
-    near = penalty if next_penalty is None else max(2.0 * next_penalty - penalty, 0.0)
-    limit, inner, n_iter = RUNAWAY * form.diagonal().max(), _INNER * tol, 0
+    near = penalty if next_penalty is None else _near(penalty, next_penalty)
     if enter is None:
-        enter = _beyond(form.look(pairs, penalty, 0.0, penalty))
+        keys, beyond, _ = form.look(pairs, penalty, 0.0, penalty)
+        enter = keys[beyond]
+    inner, n_iter, limit = _INNER * tol, 0, RUNAWAY * form.diagonal().max()
     while True:
-        pairs, done = _settled(form, pairs.widened(enter), penalty, inner, max_iter - n_iter)
-        n_iter += done.n_iter
-        diverged = not np.isfinite(pairs.diagonal).all() or pairs.diagonal.max() > limit
-        if diverged:
-            return done._replace(n_iter=n_iter, diverged=True), np.zeros(0, np.int64)
-        keys, beyond, worst = form.look(pairs, penalty, 0.5 * tol, min(near, penalty))
+        pairs = pairs.widened(enter)
+        if form.is_crowded(len(pairs)):
+            solution, keys = form.descend_all(pairs, penalty, tol, max_iter - n_iter, near)
+            n_iter += solution.n_iter
+            return solution._replace(n_iter=n_iter, diverged=_is_lost(solution.pairs, limit)), keys
+        solution = _settled(form, pairs, penalty, inner, max_iter - n_iter)
+        pairs, n_iter = solution.pairs, n_iter + solution.n_iter
+        if _is_lost(pairs, limit):
+            return solution._replace(n_iter=n_iter, diverged=True), np.zeros(0, np.int64)
+        keys, beyond, worst = form.look(pairs, penalty, 0.5 * tol, near)
         enter = np.setdiff1d(keys[beyond], pairs.keys, assume_unique=True)
-        kkt = max(done.kkt, worst)
-        if kkt > tol and not len(enter):
-            inner *= 0.3
+        kkt = max(solution.kkt, worst)
         if kkt <= tol or n_iter >= max_iter:
-            return Solution(pairs, done.objective, kkt, n_iter), keys
+            return solution._replace(kkt=kkt, n_iter=n_iter), keys
+        if not len(enter):
+            inner *= _INNER
+
+
+def _near(penalty, later):
+    return min(penalty, max(2.0 * later - penalty, _NEAREST * later))
 
 
 def _settled(form, pairs, penalty, tol, max_iter):
-    """Descend along ``pairs``; those that two sweeps leave at zero are put aside."""
-    n_iter, _, kkt = form.descend(pairs, penalty, tol, min(2, max_iter))
+    """Descend along ``pairs``; those that are zero when most is done are put aside."""
+    n_iter, _, kkt = form.descend(pairs, penalty, max(tol, _ROUGH * penalty), max_iter)
     pairs = pairs.narrowed()
     more, objective, kkt = form.descend(pairs, penalty, tol, max(max_iter - n_iter, 1))
-    pairs = pairs.narrowed()
-    return pairs, Solution(pairs, objective, kkt, n_iter + more)
+    return Solution(pairs.narrowed(), objective, kkt, n_iter + more)
 
 
-def _beyond(looked):
-    keys, beyond, _ = looked
-    return keys[beyond]
+def _is_lost(pairs, limit):
+    return not np.isfinite(pairs.diagonal).all() or pairs.diagonal.max() > limit
 
 
 def path(form, penalties, *, start=None, tol=1e-6, max_iter=1000):
@@ -95,8 +94,6 @@ def path(form, penalties, *, start=None, tol=1e-6, max_iter=1000):
         solution, enter = minimise(
             form, penalty, start=start, tol=tol, max_iter=max_iter, enter=enter, next_penalty=later
         )
-        if solution.diverged:
-            enter = None
         start = solution.pairs
         yield solution
         if solution.diverged:
