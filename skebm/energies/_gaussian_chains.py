@@ -34,8 +34,8 @@ from skebm.energies._truncated_normal import (
 
 _DRAW = 0  # stream of random numbers
 
-# Work of one draw, in the time of so many flops of a dense product.
-_DRAW_FLOPS, _TRUNCATED_FLOPS = 400.0, 800.0
+# Work of one coupling and of one draw, in the time of so many flops of a dense product.
+_COUPLING_FLOPS, _DRAW_FLOPS, _TRUNCATED_FLOPS = 8.0, 2500.0, 4000.0
 
 
 class Quadratic(NamedTuple):
@@ -108,7 +108,7 @@ def sweep_flops(n_chains, model, box, n_other=0):
     whole = width * -(-n_chains // width)
     n_bounded = np.count_nonzero((box.low > -np.inf) | (box.high < np.inf))
     draws = _DRAW_FLOPS * len(box.low) + (_TRUNCATED_FLOPS - _DRAW_FLOPS) * n_bounded
-    return whole * (2.0 * (len(model.K) + n_other) + draws)
+    return whole * (_COUPLING_FLOPS * (len(model.K) + n_other) + draws)
 
 
 @inline
@@ -179,17 +179,19 @@ def fill_slope(energy, i, y, slope):
 
 @inline
 def fill_normals(model, base, box, i, tile):
-    """Mean and root of the precision of variable i given the others, in all chains."""
+    """Mean, deviation and one over it of variable i given the others, in all chains."""
     draw, field, other, beta = tile.draw, tile.field, tile.other, tile.beta
     fill_slope(model, i, tile.y, field)
     fill_slope(base, i, tile.y, other)
     ours, theirs, location = model.diagonal[i], base.diagonal[i], box.location[i]
-    centre, root = draw.centre, draw.root
+    centre, spread, root = draw.centre, draw.spread, draw.root
     for r in range(lanes(field)):
         precision = theirs + beta[r] * (ours - theirs)
         slope = other[r] + beta[r] * (field[r] - other[r])
-        centre[r] = location - slope / precision
-        root[r] = math.sqrt(precision)
+        deviation = 1.0 / math.sqrt(precision)
+        centre[r] = location - slope * deviation * deviation
+        spread[r] = deviation
+        root[r] = precision * deviation
 
 
 @inline

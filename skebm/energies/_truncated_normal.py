@@ -40,14 +40,15 @@ _FAR = 30.0
 _NARROW = 1e-6
 
 _ROOT_2_PI = math.sqrt(2.0 * math.pi)
+_DENSITY_AT_0 = 1.0 / _ROOT_2_PI
 
 
 class Lanes(NamedTuple):
     """Scratch of one draw in L lanes, (L,) float64 each.
 
     Standardised edges ``a`` and ``b`` and their tails, the smaller probability ``p`` and its
-    quantile ``z``; ``centre`` and ``root``, mean and square root of the precision before
-    truncation; ``u`` the uniforms and ``x`` what they pick.
+    quantile ``z``; of the normals before truncation the mean ``centre``, the standard deviation
+    ``spread`` and ``root``, one over it; ``u`` the uniforms and ``x`` what they pick.
     """
 
     a: np.ndarray
@@ -57,6 +58,7 @@ class Lanes(NamedTuple):
     p: np.ndarray
     z: np.ndarray
     centre: np.ndarray
+    spread: np.ndarray
     root: np.ndarray
     u: np.ndarray
     x: np.ndarray
@@ -66,10 +68,11 @@ class Lanes(NamedTuple):
 def lanes_for(like):
     """Scratch for one draw."""
     n = lanes(like)
-    rows = aligned(10 * n, like).reshape(10, n)
+    rows = aligned(11 * n, like).reshape(11, n)
     return Lanes(
-        rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7], rows[8], rows[9]
-    )
+        rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7], rows[8], rows[9],
+        rows[10],
+    )  # fmt: skip
 
 
 # -- the normal distribution -------------------------------------------------------------------
@@ -105,7 +108,7 @@ def fill_tails(edge, out):
     for r in range(lanes(out)):
         z = min(abs(edge[r]), 40.0)
         scale = 1.0 / (z + 4.0)
-        out[r] = exp(-0.5 * z * z) * (scale / _ROOT_2_PI) * mills_of((z - 4.0) * scale)
+        out[r] = exp(-0.5 * z * z) * (scale * _DENSITY_AT_0) * mills_of((z - 4.0) * scale)
 
 
 @inline
@@ -154,38 +157,70 @@ def fill_quantiles(tail, out):
 def draw_normals(draw):
     """x_r <- quantile u_r of a normal that is not truncated."""
     p, z, u, x = draw.p, draw.z, draw.u, draw.x
+    centre, spread = draw.centre, draw.spread
     for r in range(lanes(p)):
         p[r] = min(u[r], 1.0 - u[r])
     fill_quantiles(p, z)
     for r in range(lanes(p)):
-        x[r] = draw.centre[r] + (z[r] if u[r] > 0.5 else -z[r]) / draw.root[r]
+        x[r] = centre[r] + (spread[r] if u[r] > 0.5 else -spread[r]) * z[r]
 
 
 @inline
 def draw_truncated(low, high, draw):
     """x_r <- quantile u_r of a normal truncated to [low, high], always within."""
-    a, b, p, z, x = draw.a, draw.b, draw.p, draw.z, draw.x
-    centre, root, u = draw.centre, draw.root, draw.u
+    a, b, p, z, x, u = draw.a, draw.b, draw.p, draw.z, draw.x, draw.u
+    centre, spread, root = draw.centre, draw.spread, draw.root
+    fill_edges(low, draw, a, draw.tail_a)
+    fill_edges(high, draw, b, draw.tail_b)
+    weigh_sides(draw)
+    fill_quantiles(p, z)
+    n_apart, length = 0, high - low
+    for r in range(lanes(p)):
+        x[r] = min(max(centre[r] + x[r] * spread[r] * z[r], low), high)
+        width = length * root[r]
+        apart = (a[r] > _FAR) | (b[r] < -_FAR) | (width * max(1.0, abs(a[r])) < _NARROW)
+        n_apart += 1 if apart else 0
+    if n_apart:
+        draw_apart(low, high, draw)
+
+
+@inline
+def fill_edges(edge, draw, standard, tail):
+    """An edge in standard deviations from the centre, and the tail beyond it; both (L,)."""
+    centre, root = draw.centre, draw.root
+    for r in range(lanes(standard)):
+        standard[r] = (edge - centre[r]) * root[r]
+    if abs(edge) < np.inf:
+        fill_tails(standard, tail)
+    else:
+        for r in range(lanes(tail)):
+            tail[r] = 0.0
+
+
+@inline
+def weigh_sides(draw):
+    """p_r <- the smaller of P(x) and Q(x); x_r <- the sign of the quantile, of the smaller Q."""
+    a, b, p, x, u = draw.a, draw.b, draw.p, draw.x, draw.u
     tail_a, tail_b = draw.tail_a, draw.tail_b
     for r in range(lanes(p)):
-        a[r] = (low - centre[r]) * root[r]
-        b[r] = (high - centre[r]) * root[r]
-    fill_tails(a, tail_a)
-    fill_tails(b, tail_b)
-    for r in range(lanes(p)):
-        below = (1.0 - u[r]) * (tail_a[r] if a[r] < 0.0 else 1.0 - tail_a[r])
-        above = (1.0 - u[r]) * (1.0 - tail_a[r] if a[r] < 0.0 else tail_a[r])
-        below += u[r] * (tail_b[r] if b[r] < 0.0 else 1.0 - tail_b[r])
-        above += u[r] * (1.0 - tail_b[r] if b[r] < 0.0 else tail_b[r])
+        v, w = 1.0 - u[r], u[r]
+        near, far = v * tail_a[r], v * (1.0 - tail_a[r])
+        below, above = (near, far) if a[r] < 0.0 else (far, near)
+        near, far = w * tail_b[r], w * (1.0 - tail_b[r])
+        below += near if b[r] < 0.0 else far
+        above += far if b[r] < 0.0 else near
         p[r] = min(below, above)
         x[r] = 1.0 if above < below else -1.0
-    fill_quantiles(p, z)
-    for r in range(lanes(p)):
-        x[r] = min(max(centre[r] + x[r] * z[r] / root[r], low), high)
-    for r in range(lanes(p)):
-        width = (high - low) * root[r]
+
+
+@inline
+def draw_apart(low, high, draw):
+    """The draws whose interval is far out or narrow."""
+    a, b = draw.a, draw.b
+    for r in range(lanes(a)):
+        width = (high - low) * draw.root[r]
         if a[r] > _FAR or b[r] < -_FAR or width * max(1.0, abs(a[r])) < _NARROW:
-            x[r] = draw_from_edge(a[r], b[r], width, root[r], u[r], low, high)
+            draw.x[r] = draw_from_edge(a[r], b[r], width, draw.root[r], draw.u[r], low, high)
 
 
 @inline
@@ -261,6 +296,7 @@ def quantiles_of_tile(uniforms, location, precision, low, high, out):
             draw.u[r] = uniforms[r, i] if r < n else 0.5
             draw.centre[r] = location[i]
             draw.root[r] = math.sqrt(precision[i])
+            draw.spread[r] = 1.0 / draw.root[r]
         if low[i] == -np.inf and high[i] == np.inf:
             draw_normals(draw)
         else:
