@@ -64,6 +64,8 @@ kind), ``exact_moments`` and ``exact_sample``.
 
 from skebm._rng import addressed_uniforms
 from skebm.energies._base import LONGEST, Energy, ExactMoments, IndependentBernoulli
+from skebm.energies._independent_normals import IndependentNormals
+from skebm.energies.gaussian import Gaussian
 from skebm.energies.ising import IndependentSpins, Ising
 from skebm.energies.rbm import BernoulliRBM
 
@@ -72,7 +74,9 @@ __all__ = [
     "BernoulliRBM",
     "Energy",
     "ExactMoments",
+    "Gaussian",
     "IndependentBernoulli",
+    "IndependentNormals",
     "IndependentSpins",
     "Ising",
     "addressed_uniforms",
