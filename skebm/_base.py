@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -15,6 +16,18 @@ from skebm.partition._asked import LOG_PARTITION_RULES
 
 BASES = ("marginals", "uniform", "biases")
 _KEPT = 41  # purpose of the random numbers behind ``log_partition_``
+
+
+@contextmanager
+def all_or_nothing(estimator):
+    """Leave an estimator as it was if what is done to it does not come to its end."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skebm._base import all_or_nothing
 from skebm._jit import threads
 from skebm._rng import draw_entropy
 from skebm._validation import check_parameters
@@ -17,7 +18,7 @@ from skebm.criteria.inverse_ising import (
 )
 from skebm.ising._asked import RULES, check_together
 from skebm.ising._model import BaseIsing
-from skebm.ising._training import Columns, Criterion, all_or_nothing, checked_data, with_fields
+from skebm.ising._training import Columns, Criterion, checked_data, with_fields
 
 # Couplings from which on, without a penalty, they are suspected to have no finite optimum: given
 # all others, such a pair differs once in e^10 times.

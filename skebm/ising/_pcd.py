@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skebm._base import all_or_nothing
 from skebm._jit import threads
 from skebm._rng import draw_entropy
 from skebm._validation import Choice, Number, check_parameters, positive_integer
@@ -14,7 +15,7 @@ from skebm.criteria.inverse_ising import inverse_problem, minimise
 from skebm.criteria.spin_likelihood import SpinLikelihood, check_reach
 from skebm.ising._asked import RULES
 from skebm.ising._model import BaseIsing
-from skebm.ising._training import Columns, Criterion, all_or_nothing, checked_data
+from skebm.ising._training import Columns, Criterion, checked_data
 
 # Violation at which pseudolikelihood hands over, and its least penalty: where some spin is
 # determined by others it would go on for ever.

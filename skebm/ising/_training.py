@@ -1,6 +1,5 @@
 """What every Ising estimator does with its training data before it learns from them."""
 
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -61,18 +60,6 @@ class Checked(NamedTuple):
     mask: np.ndarray | None
     dtype: type
     coding: tuple
-
-
-@contextmanager
-def all_or_nothing(estimator):
-    """Leave an estimator as it was if what is done to it does not come to its end."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def checked_data(estimator, X, sample_weight, *, allow_nan):
