@@ -545,7 +545,7 @@ def kac_ward_log_partition(places, edges, strengths):
 
 
 def long_uniforms(key, chain, step, n):
-    """The middles of 2^52 equal cells: words of unit 128 B + k and 64 beyond serve unit 64 B + k."""
+    """The middles of 2^52 equal cells: words 128 B + k and 64 beyond it serve unit 64 B + k."""
     bits = random_bits(key, chain, step, 0, 128 * -(-n // 64))
     pairs = [
         (bits[128 * (i // 64) + i % 64], bits[128 * (i // 64) + 64 + i % 64]) for i in range(n)

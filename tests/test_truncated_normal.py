@@ -62,7 +62,7 @@ def test_far_tails_are_exponential(a):
 @pytest.mark.parametrize("width", [1e-15, 1e-9, 1e-7, 1e-6, 1e-4])
 @pytest.mark.parametrize("a", [0.0, 1.0, -3.0, 40.0])
 def test_narrow_intervals(a, width):
-    """[0, width] in a density e^{-a t - t^2/2}: exponential up to the order of the width squared."""
+    """[0, width] in a density e^{-a t - t^2/2}: exponential to the order of the width squared."""
     found = quantiles(UNIFORMS, -a, 1.0, 0.0, width)
     tilt = -np.log1p(UNIFORMS * np.expm1(-a * width)) / a if a else UNIFORMS * width
     slack = width**2 / 4 + 1e-9  # where edges are rounded, at most eps (1 + |a|) / width
