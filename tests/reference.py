@@ -9,7 +9,7 @@ import itertools
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 # -- Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011) -------------------------------------------
 
@@ -539,6 +539,62 @@ def kac_ward_log_partition(places, edges, strengths):
     log_det = np.linalg.slogdet(np.eye(len(T)) - T)[1]
     free = len(places) * math.log(2) + sum(math.log(math.cosh(x)) for x in strengths)
     return float(free + 0.5 * log_det)
+
+
+# -- Gaussian models: precision K, location mu, a box -------------------------------------------
+
+
+def long_uniforms(key, chain, step, n):
+    """The middles of 2^52 equal cells: words 128 B + k and 64 beyond it serve unit 64 B + k."""
+    bits = random_bits(key, chain, step, 0, 128 * -(-n // 64))
+    pairs = [
+        (bits[128 * (i // 64) + i % 64], bits[128 * (i // 64) + 64 + i % 64]) for i in range(n)
+    ]
+    return [((high << 20 | low >> 12) + 0.5) / 2**52 for high, low in pairs]
+
+
+def gaussian_energy(K, mu, x):
+    n = len(mu)
+    return 0.5 * math.fsum(
+        K[i][j] * (x[i] - mu[i]) * (x[j] - mu[j]) for i in range(n) for j in range(n)
+    )
+
+
+def truncated_quantile(u, mean, deviation, low, high):
+    """Quantile u of a normal on [low, high], by logarithms of its distribution function."""
+    a, b = (low - mean) / deviation, (high - mean) / deviation
+    if a > 0:
+        return -truncated_quantile(1.0 - u, -mean, deviation, -high, -low)
+    at = lambda sign: np.logaddexp(  # noqa: E731
+        math.log1p(-u) + special.log_ndtr(sign * a), math.log(u) + special.log_ndtr(sign * b)
+    )
+    below, above = at(1.0), at(-1.0)
+    z = special.ndtri_exp(below) if below < above else -special.ndtri_exp(above)
+    return min(max(mean + deviation * float(z), low), high)
+
+
+def gaussian_conditional(K, mu, beta, D, m, x, i):
+    """(mean, precision) of x_i given the others in exp(-beta E) prod_i N(m_i, 1 / D_i)^(1 - beta).
+
+    The slope of its logarithm by x_i is straight: values at two places give both.
+    """
+
+    def slope(value):
+        y = [*x[:i], value, *x[i + 1 :]]
+        model = math.fsum(k * (a - b) for k, a, b in zip(K[i], y, mu))
+        return beta * model + (1 - beta) * D[i] * (value - m[i])
+
+    precision = slope(1.0) - slope(0.0)
+    return -slope(0.0) / precision, precision
+
+
+def gaussian_sweep(K, mu, low, high, beta, D, m, x, key, chain, step, backwards=False):
+    """One sweep of a chain: variable i is the quantile of its uniform given the others."""
+    x, u = [float(value) for value in x], long_uniforms(key, chain, step, len(mu))
+    for i in sorted(range(len(mu)), reverse=backwards):
+        mean, precision = gaussian_conditional(K, mu, beta, D, m, x, i)
+        x[i] = truncated_quantile(u[i], mean, precision**-0.5, low[i], high[i])
+    return x
 
 
 # -- statistics --------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from skebm import (
     criteria,
     energies,
 )
-from skebm.energies import BernoulliRBM, IndependentSpins, Ising
+from skebm.energies import BernoulliRBM, Gaussian, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
 pytestmark = [
@@ -144,10 +144,33 @@ def learned_ising(dtype, n_jobs=None, random_state=0):
     yield from (exact.coupling_, *exact.standard_errors().values())
 
 
+def gaussian_results():
+    """The same of Gaussian models, float64 always, on the reals and on half lines."""
+    rng, key = np.random.default_rng(4), np.array([1, 2], np.uint32)
+    K = np.triu(rng.normal(0, 0.1, (70, 70)), 1)
+    K += K.T + np.diag(abs(K + K.T).sum(axis=1) + 0.5)
+    for low in (-np.inf, 0.0):
+        energy = Gaussian(K, rng.normal(0, 0.5, 70), low)
+        base = energy.base((np.zeros(70), np.ones(70)))
+        for n in (3, 200):
+            X, weights = base.sample(n, (1, 2)), np.zeros(n)
+            known = np.where(X > 0.5, np.nan, X)
+            energy.sweep(X, 0.7, base, key, n_sweeps=2)
+            energy.reverse_sweep(X, 1.0, None, key)
+            yield energy.sweep_clamped(X, known, key, n_sweeps=2)
+            energy.anneal(X, weights, np.linspace(0, 1, 6), base, key)
+            yield from (X, weights, energy.energy(X), energy.gradient(X, weights))
+            yield energy.scattered_states(n, (1, 2))
+    energy = Gaussian(K, np.zeros(70))
+    yield energy.exact_sample(200, (1, 2))
+    yield from (np.array(energy.exact_log_partition()), energy.exact_moments().gradient)
+
+
 def digest(dtype, **params):
     total, shared = hashlib.sha256(), {k: v for k, v in params.items() if k != "verbose"}
     for array in (
-        *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared)
+        *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared),
+        *gaussian_results(),
     ):  # fmt: skip
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
@@ -182,14 +205,15 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "add_conditionals", "anneal", "anneal_between", "anneal_spins", "curvature_blocks",
-        "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared", "_enumerate",
-        "follow_flips", "gibbs", "gibbs_clamped", "gibbs_clamped_spins", "gibbs_spins",
+        "add_conditionals", "anneal", "anneal_between", "anneal_normals", "anneal_spins",
+        "curvature_blocks", "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared",
+        "_enumerate", "follow_flips", "gaussian_energy", "gibbs", "gibbs_clamped",
+        "gibbs_clamped_normals", "gibbs_clamped_spins", "gibbs_normals", "gibbs_spins",
         "hidden_probability", "local_fields", "log_path", "log_pseudolikelihood",
-        "multiply_blocks", "multiply_shared", "pack_ones", "packed_hidden_probability",
-        "packed_log_path", "plus_probability", "ratio_matching", "slope_nodes", "spin_energy",
-        "spin_log_pseudolikelihood", "sum_columns", "sum_moments", "sum_spins",
-        "train", "visible_probability", "weigh_states",
+        "multiply_blocks", "multiply_shared", "normal_quantiles", "pack_ones",
+        "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",
+        "slope_nodes", "spin_energy", "spin_log_pseudolikelihood", "sum_columns", "sum_moments",
+        "sum_spins", "train", "visible_probability", "weigh_states",
     }  # fmt: skip
 
 

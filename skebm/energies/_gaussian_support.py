@@ -9,6 +9,7 @@ variables move the same way, or opposite ones.
 
 import numpy as np
 
+from skebm._jit import single_threaded_blas
 from skebm.energies._definite import is_positive_definite, least_eigenvalue
 
 
@@ -48,10 +49,15 @@ def spread_of(precision, low, high):
     """
     for matrix in (precision, bounded_by(precision, low, high)):
         if is_positive_definite(matrix):
-            return np.linalg.inv(matrix).diagonal()
+            return _inverse_diagonal(matrix)
     free = np.flatnonzero((low == -np.inf) | (high == np.inf))
     out = np.full(len(low), np.inf)
     if len(free):
         block = bounded_by(precision[np.ix_(free, free)], low[free], high[free])
-        out[free] = np.linalg.inv(block).diagonal()
+        out[free] = _inverse_diagonal(block)
     return out
+
+
+def _inverse_diagonal(matrix):
+    with single_threaded_blas:
+        return np.linalg.inv(matrix).diagonal()

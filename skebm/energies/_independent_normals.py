@@ -5,14 +5,15 @@ import functools
 import numpy as np
 from scipy.special import erf, erfcx
 
+from skebm._jit import CHUNK
 from skebm._rng import host_generator
 from skebm.energies._gaussian_chains import separate
 from skebm.energies._truncated_normal import normal_quantiles
 
 _LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
 
-# Rows of one call for quantiles.
-_ROWS = 4096
+# Quantiles of one call, some tens of milliseconds, and of one that a second thread helps with.
+_PER_CALL, _PARALLEL = 1e6, 1e4
 
 # Width times slope of the log-density below which a mass is that of its middle.
 _NARROW = 1e-5
@@ -71,11 +72,12 @@ class IndependentNormals:
         """Independent rows, (n_samples, n_features), a function of ``entropy`` alone."""
         uniforms = host_generator(entropy).random((n_samples, len(self.location)))
         np.maximum(uniforms, 2.0**-54, out=uniforms)
-        for low in range(0, n_samples, _ROWS):
-            rows = uniforms[low : low + _ROWS]
+        step = CHUNK * max(1, int(_PER_CALL / (CHUNK * max(1, len(self.location)))))
+        for low in range(0, n_samples, step):
+            rows = uniforms[low : low + step]
             normal_quantiles(
                 rows.copy(), self.location, self.precision, self.low, self.high, rows,
-                parallel=rows.size > 1e5,
+                parallel=rows.size > _PARALLEL,
             )  # fmt: skip
         return uniforms.astype(dtype, copy=False)
 

@@ -37,7 +37,7 @@ from skebm._simd import lanes
 _FAR = 30.0
 
 # Width times slope of the log-density, below which an interval is narrow.
-_NARROW = 1e-6
+_NARROW = 1e-5
 
 _ROOT_2_PI = math.sqrt(2.0 * math.pi)
 _DENSITY_AT_0 = 1.0 / _ROOT_2_PI
@@ -168,7 +168,7 @@ def draw_normals(draw):
 @inline
 def draw_truncated(low, high, draw):
     """x_r <- quantile u_r of a normal truncated to [low, high], always within."""
-    a, b, p, z, x, u = draw.a, draw.b, draw.p, draw.z, draw.x, draw.u
+    a, b, p, z, x = draw.a, draw.b, draw.p, draw.z, draw.x
     centre, spread, root = draw.centre, draw.spread, draw.root
     fill_edges(low, draw, a, draw.tail_a)
     fill_edges(high, draw, b, draw.tail_b)
@@ -249,6 +249,8 @@ def tail_distance(a, width, u, rest):
         drop = -math.log1p(u * math.expm1(-most))
     else:
         drop = -math.log(rest + u * math.exp(-most))
+    if a > 1e8:  # exponential to rounding
+        return min(drop / a, width)
     slope = a + 1.0 / a
     t = 2.0 * drop / (slope + math.sqrt(slope * slope + 2.0 * drop))
     for _ in range(3):
