@@ -10,7 +10,7 @@ p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this hou
 ``skebm.partition``  log Z afterwards: exact, or annealed in one direction or both; likelihoods
 ===================  =============================================================================
 
-An estimator picks one of each and is thin: ``rbm`` and ``ising`` hold those that users type, one
+An estimator picks one of each and is thin: ``rbm``, ``ising`` and ``gaussian`` hold those that users type, one
 file each, how they learn and what is asked of them once fitted; ``_base.py`` is what all share.
 The cellar serves everybody: ``_jit.py`` (compilation, caching, threads), ``_rng.py`` (random
 numbers), ``_numerics.py`` (stable functions), ``_simd.py`` and ``_words.py``
@@ -22,6 +22,7 @@ Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_bas
 """
 
 from skebm._version import __version__
+from skebm.gaussian import ScoreMatchingGaussian
 from skebm.ising import (
     InteractionScreeningIsing,
     PCDIsing,
@@ -40,5 +41,6 @@ __all__ = [
     "RatioMatchingIsing",
     "RatioMatchingRBM",
     "RdmRBM",
+    "ScoreMatchingGaussian",
     "__version__",
 ]

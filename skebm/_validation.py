@@ -206,6 +206,19 @@ def check_binary(
     return Rows(np.where(np.isnan(X), np.nan, X > threshold).astype(dtype)), dtype, coding
 
 
+def check_real(estimator, X, *, reset, allow_nan=False, remedy="impute takes NaN", min_rows=1):
+    """Validate X for an estimator of real data: an ndarray (n, p), float64, NaN where allowed.
+
+    ``remedy`` is what a message says of NaN where it is not.
+    """
+    X = validate_data(
+        estimator, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite=False,
+        ensure_min_samples=min_rows,
+    )  # fmt: skip
+    _check_finite(estimator, X, allow_nan, remedy)
+    return X
+
+
 def _check_codes(estimator, X, survey):
     if survey.odd is None and not (survey.low < 0 and survey.zeros):
         return
@@ -221,7 +234,7 @@ def _has_nan(X):
     return values.dtype.kind == "f" and bool(np.isnan(values).any())
 
 
-def _check_finite(estimator, X, allow_nan):
+def _check_finite(estimator, X, allow_nan, remedy="impute and conditional_sample take NaN"):
     """A ``ValueError`` that names the column of the first NaN or infinity that is not accepted."""
     values = X.data if sp.issparse(X) else X
     if values.dtype.kind != "f":
@@ -237,7 +250,7 @@ def _check_finite(estimator, X, allow_nan):
         where = _where(estimator, X, np.nan).split(" in ", 1)[1]
         raise ValueError(
             f"{type(estimator).__name__}: X contains NaN in {where}. Complete rows are needed "
-            "here; impute and conditional_sample take NaN for the unknown."
+            f"here; {remedy} for the unknown."
         )
 
 

@@ -14,8 +14,27 @@ from skebm._jit import inline, kernel
 # Rows and columns of a tile: two of its lines fit the first-level cache with all they are made of.
 TILE = 64
 
+# Rows and columns of a covariance that one product makes.
+_PANEL = 256
+
 # Pairs whose covariances are copied by one thread at a time.
 _PAIRS = 256
+
+
+@kernel(writes=("S",))
+def add_products(rows, S):
+    """S (p, p) += B B' for B = ``rows`` (p, n), one column for each of n rows of data."""
+    p = S.shape[0]
+    n_panels = (p + _PANEL - 1) // _PANEL
+    for task in prange(n_panels * n_panels):
+        above, below = (task // n_panels) * _PANEL, (task % n_panels) * _PANEL
+        if above <= below:
+            part = np.dot(rows[above : above + _PANEL], rows[below : below + _PANEL].T)
+            for a in range(part.shape[0]):
+                for b in range(part.shape[1]):
+                    S[above + a, below + b] += part[a, b]
+                    if above < below:
+                        S[below + b, above + a] += part[a, b]
 
 
 @inline

@@ -125,6 +125,10 @@ class ResidualForm:
         self.refill(pairs)
         return self.centre + np.atleast_1d(spsolve(sp.csc_array(pairs.tocsr()), self._linear))
 
+    def is_crowded(self, n_pairs):
+        """Never: rows know no better way with many pairs."""
+        return False
+
     # -- few pairs -----------------------------------------------------------------------------
 
     def descend(self, pairs, penalty, tol, max_sweeps):

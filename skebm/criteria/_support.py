@@ -66,6 +66,10 @@ class Support:
         low, high = ((bound - shift) / scale for bound in (self.low, self.high))
         return Support(low, high, self.function, self.cutoff)
 
+    def of_columns(self, columns):
+        """The support of some of the columns."""
+        return Support(self.low[columns], self.high[columns], self.function, self.cutoff)
+
     def contains(self, X):
         """Where entries of X are inside, bounds included, (n, n_features) bool."""
         return (self.low <= X) & (self.high >= X)

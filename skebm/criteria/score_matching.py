@@ -36,6 +36,9 @@ _ROUGH = 1e-2
 # share of the later one.
 _NEAREST = 0.7
 
+# How exactly the largest penalty is found where pairs have weights.
+_EXACT = 1e-9
+
 # Share of the tolerance to which pairs at work are brought.
 _INNER = 0.3
 
@@ -98,3 +101,21 @@ def path(form, penalties, *, start=None, tol=1e-6, max_iter=1000):
         yield solution
         if solution.diverged:
             return
+
+
+def largest_penalty(form):
+    """The least penalty that leaves a diagonal matrix (all pairs without a penalty apart)."""
+    start = Pairs.of_diagonal(form.diagonal())
+    excess = form.look(start, 0.0, 0.0, np.inf)[2]
+    if not form.weights.size:
+        return excess
+    weights = form.weights[np.isfinite(form.weights) & (form.weights > 0)]
+    if not weights.size or excess == 0.0:
+        return 0.0
+    low, high = 0.5 * excess / weights.max(), excess / weights.min()
+    while high > low * (1.0 + _EXACT):
+        middle = np.sqrt(low * high)
+        keys, beyond, _ = form.look(start, middle, 0.0, middle)
+        free = form.weights[np.divmod(keys[beyond], form.p)] == 0
+        low, high = (low, middle) if free.all() else (middle, high)
+    return float(high)

@@ -1,0 +1,234 @@
+"""Covariances that a Gaussian model is learned from: of rows, with gaps, of ranks, or given."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+from scipy.stats import rankdata
+
+from skebm._jit import single_threaded_blas
+from skebm._validation import column_name
+from skebm.criteria._precision_kernels import add_products
+
+# Numbers of the rows that are worked on at a time.
+_BLOCK = 2**22
+
+# Least eigenvalue, as a share of the largest variance, that rounding can make of zero.
+_ROUNDING = 1e-10
+
+
+class Moments(NamedTuple):
+    """What is known of some rows.
+
+    ``location`` and ``scale`` (p,); ``S`` (p, p) the covariance of (x - location) / scale;
+    ``n`` the total weight; ``constant`` (p,) bool, columns without variance, whose variance is
+    taken to be 1; ``counts`` (p, p) the weight of the rows that each entry was made of, or None;
+    ``repaired`` the least eigenvalue if it was negative and taken away, else 0.
+    """
+
+    location: np.ndarray
+    scale: np.ndarray
+    S: np.ndarray
+    n: float
+    constant: np.ndarray
+    counts: np.ndarray | None = None
+    repaired: float = 0.0
+
+    @property
+    def factors(self):
+        """What a precision of scaled columns is divided by, (p, p)."""
+        return np.outer(self.scale, self.scale)
+
+
+def of_rows(estimator, X, weights):
+    """:class:`Moments` of complete rows (n, p) with weights (n,)."""
+    location, variance = location_and_variance(estimator, X, weights)
+    constant = is_constant(variance, location)
+    scale = _scale(estimator, variance, constant)
+    S = np.zeros((X.shape[1], X.shape[1]))
+    shares = np.sqrt(weights / weights.sum())
+    for low in range(0, len(X), step := max(1, _BLOCK // X.shape[1])):
+        part = slice(low, low + step)
+        block = (X[part] - location) * (shares[part, None] / scale)
+        add_products(np.ascontiguousarray(block.T), S, parallel=block.size * len(S) > 2e7)
+    _settle(S, constant, estimator)
+    return Moments(location, scale, S, float(weights.sum()), constant)
+
+
+def with_gaps(estimator, X, weights):
+    """:class:`Moments` of rows with NaN: each entry from the rows where both columns are known."""
+    known = ~np.isnan(X)
+    if not (weights @ known > 0).all():
+        column = column_name(estimator, int(np.argmin(weights @ known > 0)))
+        raise ValueError(f"{type(estimator).__name__}: X has no known value in {column}.")
+    shares = weights[:, None] * known
+    counts = shares.T @ known
+    if not (counts > 0).all():
+        i, j = (column_name(estimator, int(k)) for k in np.argwhere(counts <= 0)[0])
+        raise ValueError(
+            f"{type(estimator).__name__}: X has no row where {i} and {j} are both known."
+        )
+    filled = np.where(known, X, 0.0)
+    location = np.zeros(X.shape[1])
+    if not estimator.assume_centered:
+        location = (weights @ filled) / counts.diagonal()
+    deviations = np.where(known, X - location, 0.0)
+    variance = (weights @ deviations**2) / counts.diagonal()
+    constant = is_constant(variance, location)
+    scale = _scale(estimator, variance, constant)
+    deviations /= scale
+    S = (deviations * weights[:, None]).T @ deviations / counts
+    _settle(S, constant, estimator)
+    S, least = repaired(S)
+    return Moments(location, scale, S, float(weights.sum()), constant, counts, least)
+
+
+def of_ranks(estimator, X, weights):
+    """:class:`Moments` with the correlations of the normal that has these rank correlations."""
+    location, variance = location_and_variance(estimator, X, weights)
+    constant = is_constant(variance, location)
+    if estimator.covariance == "spearman":
+        R = 2.0 * np.sin(np.pi / 6.0 * _spearman(X, weights, constant))
+    else:
+        R = np.sin(np.pi / 2.0 * _kendall(X, weights, constant))
+    np.fill_diagonal(R, 1.0)
+    R, least = repaired(R)
+    deviation = np.where(constant, 1.0, np.sqrt(variance))
+    scale = deviation if estimator.standardize else np.ones_like(deviation)
+    S = R * np.outer(deviation / scale, deviation / scale)
+    return Moments(location, scale, S, float(weights.sum()), constant, None, least)
+
+
+def precomputed(estimator, S):
+    """:class:`Moments` of a covariance that is given; its rows are not known."""
+    name = type(estimator).__name__
+    if S.ndim != 2 or S.shape[0] != S.shape[1]:
+        raise ValueError(f"{name}: X must be a square covariance matrix, got shape {S.shape}.")
+    difference = np.abs(S - S.T).max()
+    if difference > 1e-8 * np.abs(S).max():
+        raise ValueError(
+            f"{name}: X must be a symmetric covariance matrix, but entries differ from those that "
+            f"mirror them by up to {difference:.3g}."
+        )
+    variance = np.diagonal(S).copy()
+    if (variance < 0).any():
+        i = int(np.argmin(variance))
+        raise ValueError(
+            f"{name}: variances must not be negative, found {variance[i]:g} in "
+            f"{column_name(estimator, i)}."
+        )
+    constant = variance == 0
+    scale = _scale(estimator, variance, constant)
+    S = (S + S.T) / 2.0 / np.outer(scale, scale)
+    _settle(S, constant, estimator)
+    least = least_of(S, estimator.ridge)
+    if least < 0:
+        raise ValueError(
+            f"{name}: X must be a positive semidefinite covariance matrix, its least eigenvalue "
+            f"is {least:.3g} of scaled columns; a ridge of at least {-least:.3g} would do."
+        )
+    return Moments(np.zeros(len(S)), scale, S, np.nan, constant)
+
+
+# -- shared by the above -----------------------------------------------------------------------
+
+
+def location_and_variance(estimator, X, weights):
+    """Weighted means, 0 if the estimator takes them for it, and variances about them, (p,) each."""
+    shares = weights / weights.sum()
+    location = np.zeros(X.shape[1]) if estimator.assume_centered else _mean(shares, X)
+    variance = np.zeros(X.shape[1])
+    for low in range(0, len(X), step := max(1, _BLOCK // X.shape[1])):
+        part = slice(low, low + step)
+        with np.errstate(over="ignore"):
+            variance += shares[part] @ (X[part] - location) ** 2
+    if not np.isfinite(variance).all():
+        column = column_name(estimator, int(np.argmin(np.isfinite(variance))))
+        raise ValueError(
+            f"{type(estimator).__name__}: the variance of {column} is beyond 1.8e308, scale X."
+        )
+    return location, variance
+
+
+def _mean(shares, X):
+    # In two passes, since the first one loses digits where means are large beside deviations.
+    first = shares @ X
+    return first + shares @ (X - first) if X.size < _BLOCK else first
+
+
+def is_constant(variance, location):
+    """Whether variances are no more than rounding makes of zero, (p,) bool."""
+    return variance <= (1e-14 * np.abs(location)) ** 2
+
+
+def _scale(estimator, variance, constant):
+    if not estimator.standardize:
+        return np.ones_like(variance)
+    return np.where(constant, 1.0, np.sqrt(variance))
+
+
+def _settle(S, constant, estimator):
+    """Variances of constant columns are 1, and those of scaled ones are so without rounding."""
+    S[constant], S[:, constant] = 0.0, 0.0
+    ones = np.ones(len(S), bool) if estimator.standardize else constant
+    S[ones, ones] = 1.0
+
+
+def least_of(S, ridge):
+    """The least eigenvalue of S + ridge I, or 0 if it is not negative but for rounding."""
+    slack = _ROUNDING * S.diagonal().max()
+    shifted = S + (ridge + slack) * np.eye(len(S))
+    try:
+        with single_threaded_blas:
+            np.linalg.cholesky(shifted)
+    except np.linalg.LinAlgError:
+        with single_threaded_blas:
+            least = linalg.eigvalsh(S, subset_by_index=[0, 0])[0]
+        return min(0.0, float(least) + ridge + slack)
+    return 0.0
+
+
+def repaired(S):
+    """S and 0, or without its negative eigenvalues, with the old diagonal, and the least of them.
+
+    The nearest positive semidefinite matrix, scaled back to the variances that were there.
+    """
+    if (least := least_of(S, 0.0)) == 0.0:
+        return S, 0.0
+    with single_threaded_blas:
+        values, vectors = np.linalg.eigh(S)
+        fixed = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    ratio = np.sqrt(S.diagonal() / fixed.diagonal())
+    fixed *= np.outer(ratio, ratio)
+    return (fixed + fixed.T) / 2.0, least
+
+
+def _spearman(X, weights, constant):
+    """Correlations of ranks, ties in the middle."""
+    ranks = _weighted_ranks(X, weights) if (weights != 1.0).any() else rankdata(X, axis=0)
+    shares = weights / weights.sum()
+    ranks = ranks - shares @ ranks
+    R = (ranks * shares[:, None]).T @ ranks
+    deviation = np.sqrt(np.where(constant, 1.0, R.diagonal()))
+    return R / np.outer(deviation, deviation)
+
+
+def _weighted_ranks(X, weights):
+    """Ranks of rows that stand for ``weights`` copies of themselves each."""
+    ranks = np.empty(X.shape)
+    for j in range(X.shape[1]):
+        values, place = np.unique(X[:, j], return_inverse=True)
+        mass = np.bincount(place, weights, len(values))
+        ranks[:, j] = (np.cumsum(mass) - (mass - 1.0) / 2.0)[place]
+    return ranks
+
+
+def _kendall(X, weights, constant):
+    """Kendall's tau-b: agreement of the signs of differences between rows."""
+    p = X.shape[1]
+    T = np.zeros((p, p))
+    for row, weight in zip(X, weights):
+        signs = np.sign(X - row).astype(np.float32)
+        T += weight * (signs.T @ (signs * weights[:, None].astype(np.float32)))
+    deviation = np.sqrt(np.where(constant, 1.0, T.diagonal()))
+    return T / np.outer(deviation, deviation)

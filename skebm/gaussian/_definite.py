@@ -1,0 +1,34 @@
+"""What is done where a learned precision matrix is not positive definite."""
+
+import numpy as np
+
+from skebm.energies._definite import is_positive_definite, least_eigenvalue
+from skebm.gaussian._learning import learn
+
+# How the ridge grows until the precision is positive definite, and where it begins.
+_GROWTH, _FIRST = 2.0, 1e-3
+
+
+def made_definite(estimator, data, solution):
+    """The solution, its ridge, and a complaint (or nothing), by the estimator's ``ensure_pd``."""
+    ridge = estimator.ridge
+    if solution.diverged or is_positive_definite(solution.pairs.toarray()):
+        return solution, ridge, ""
+    if estimator.ensure_pd == "ridge":
+        return *_with_more_ridge(estimator, data, solution, ridge), ""
+    least = least_eigenvalue(solution.pairs.toarray())
+    return solution, ridge, (
+        f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
+        "columns, so that it is no distribution: it cannot be scored or drawn from. Raise alpha "
+        "or ridge, or set ensure_pd to 'ridge' or 'project'."
+    )
+
+
+def _with_more_ridge(estimator, data, solution, ridge):
+    while not is_positive_definite(solution.pairs.toarray()):
+        ridge = max(_GROWTH * ridge, _FIRST)
+        solution = learn(
+            data, estimator.alpha, ridge, start=solution.pairs, tol=estimator.tol,
+            max_iter=estimator.max_iter,
+        )  # fmt: skip
+    return solution, ridge

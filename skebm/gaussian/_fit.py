@@ -1,0 +1,148 @@
+"""Learning a Gaussian model by score matching."""
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skebm._base import all_or_nothing
+from skebm._jit import threads
+from skebm._rng import draw_entropy
+from skebm._validation import check_parameters, check_real, check_sample_weight, column_name
+from skebm._warn import warn
+from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
+from skebm.gaussian._definite import made_definite
+from skebm.gaussian._learning import data_of, learn
+from skebm.gaussian._model import BaseGaussian, Training
+
+
+class LearnsByScoreMatching(BaseGaussian):
+    """``fit`` of a Gaussian model at one penalty."""
+
+    _rules = RULES
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn a precision matrix and a location.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data, inside of ``support``; NaN is unknown with ``missing="pairwise"``. With
+            ``covariance="precomputed"`` the covariance matrix (n_features, n_features) instead.
+            All computations are float64.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative, equal to as many copies of it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not what is accepted, before any work.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` sweeps did not bring all optimality conditions below ``tol``, if the loss
+            has no minimum, or if the precision is not positive definite.
+        UserWarning
+            If columns are constant: they are independent of all others, with variance 1; or if a
+            covariance with negative eigenvalues, of pairs with gaps or of ranks, was repaired.
+        """
+        name = type(self).__name__
+        check_parameters(self._rules, self.get_params(deep=False), name)
+        check_together(self)
+        with all_or_nothing(self), threads(self.n_jobs):
+            X, weights = checked_data(self, X, sample_weight)
+            data = data_of(self, X, weights)
+            solution = learn(
+                data, self.alpha, self.ridge, start=self._warm_start(data), tol=self.tol,
+                max_iter=self.max_iter,
+            )  # fmt: skip
+            solution, ridge, complaint = made_definite(self, data, solution)
+            self._keep(data, solution, ridge, X, weights)
+        self._warn_of(data, solution, complaint)
+        return self
+
+    def _warm_start(self, data):
+        known = getattr(self, "precision_", None)
+        if not self.warm_start or known is None or len(known) != self.n_features_in_:
+            return None
+        return data.start(known)
+
+    def _keep(self, data, solution, ridge, X, weights):
+        """Set all fitted attributes."""
+        learned = data.learned(solution)
+        known_rows = self.covariance != "precomputed"
+        support = support_of(self, len(learned.precision))
+        vars(self).update(
+            precision_=learned.precision,
+            location_=learned.location,
+            scale_=data.scale,
+            n_iter_=solution.n_iter,
+            objective_=solution.objective,
+            kkt_=solution.kkt,
+            ridge_=ridge,
+            n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
+            _training=Training(X, weights) if known_rows else None,
+            _marginal=None if is_real(self) else data.marginals(),
+            _box=(support.low, support.high),
+            _entropy=draw_entropy(self.random_state),
+            _kept_log_partition=None,
+            _kept_covariance=None,
+        )
+
+    def _warn_of(self, data, solution, complaint):
+        name = type(self).__name__
+        columns = np.flatnonzero(data.constant)
+        if len(columns):
+            shown = ", ".join(column_name(self, j) for j in columns[:5])
+            warn(
+                f"{name}: constant columns are independent of all others, with variance 1: "
+                f"{shown}{', ...' * (len(columns) > 5)}.",
+                UserWarning,
+            )
+        repaired = getattr(getattr(data, "moments", None), "repaired", 0.0)
+        if repaired:
+            warn(
+                f"{name}: the covariance had negative eigenvalues, the least {repaired:.3g} of "
+                "scaled columns; the nearest one without is learned from.",
+                UserWarning,
+            )
+        if complaint:
+            warn(f"{name}: {complaint}", ConvergenceWarning)
+        if solution.diverged:
+            warn(
+                f"{name}: the loss has no minimum at alpha={self.alpha:g} and ridge={self.ridge:g},"
+                " since there are directions in which the data do not vary; what is kept is where "
+                "it was given up. Raise alpha or ridge.",
+                ConvergenceWarning,
+            )
+        elif not solution.kkt <= self.tol and solution.n_iter >= self.max_iter:
+            warn(
+                f"{name}: after max_iter={self.max_iter} sweeps the largest violation of a "
+                f"condition is {solution.kkt:.3g}, more than tol={self.tol:g}. Raise max_iter, "
+                "alpha or ridge.",
+                ConvergenceWarning,
+            )
+
+
+def checked_data(estimator, X, sample_weight):
+    """Accepted rows and weights; a covariance and None if it is precomputed."""
+    name = type(estimator).__name__
+    given = estimator.covariance == "precomputed"
+    X = check_real(
+        estimator, X, reset=True, allow_nan=estimator.missing == "pairwise",
+        remedy="missing='pairwise' takes NaN", min_rows=1 if given else 2,
+    )  # fmt: skip
+    if given:
+        if sample_weight is not None:
+            raise ValueError(f"{name}: sample_weight is of rows, and a covariance has none.")
+        return X, None
+    weights = check_sample_weight(sample_weight, len(X))
+    check_inside(estimator, X, support_of(estimator, X.shape[1]))
+    if (weights == 0).any():
+        X, weights = X[weights > 0], weights[weights > 0]
+    return X, weights
