@@ -131,15 +131,15 @@ class CovarianceForm:
             if n_sweeps >= max_sweeps or not violation > tol or not np.isfinite(violation):
                 break
         keys = np.flatnonzero(np.triu(np.abs(slopes) > near, 1))
-        objective = self._objective(K, slopes, penalty)
-        return Solution(Pairs.of_matrix(K), objective, violation, n_sweeps), keys
+        solution = Solution(Pairs.of_matrix(K), self.objective(K, penalty), violation, n_sweeps)
+        return solution, keys
 
     def _descended(self, K, penalty, tol, max_sweeps):
         """Sweeps made, in place."""
-        M = self._product(K)
-        for done in range(1, max_sweeps + 1):
-            found = self._sweep_tiles(K, M, penalty)
-            if not found > tol or not np.isfinite(found):
+        M, done, found = self._product(K), 0, np.inf
+        while done < max_sweeps and found > tol:
+            found, done = self._sweep_tiles(K, M, penalty), done + 1
+            if not np.isfinite(found):
                 break
         return done
 
@@ -165,17 +165,18 @@ class CovarianceForm:
         slopes += slopes.T.copy()
         slopes *= 0.5
         slopes[np.diag_indices(self.p)] -= 1.0
-        limits = self._limits(penalty)
+        limits = self.limits(penalty)
         free = np.abs(slopes + np.sign(K) * np.where(K != 0, limits, 0.0))
         violations = np.where(K != 0, free, np.abs(slopes) - limits)
         return slopes, float(violations.max())
 
-    def _objective(self, K, slopes, penalty):
-        smooth = 0.5 * (np.vdot(K, slopes) - np.trace(K))
-        limits = np.where(K != 0, self._limits(penalty), 0.0)
+    def objective(self, K, penalty):
+        """Loss and penalties of a dense matrix."""
+        smooth = 0.5 * np.vdot(K, self._product(K)) - np.trace(K)
+        limits = np.where(K != 0, self.limits(penalty), 0.0)
         return float(smooth + (limits * np.abs(K)).sum())
 
-    def _limits(self, penalty):
+    def limits(self, penalty):
         """Penalties of all entries, (p, p): none on the diagonal."""
         limits = np.full((self.p, self.p), penalty)
         if self.weights.size:

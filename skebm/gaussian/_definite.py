@@ -1,12 +1,17 @@
 """What is done where a learned precision matrix is not positive definite."""
 
-import numpy as np
-
+from skebm.criteria._definite_form import minimise_definite
 from skebm.energies._definite import is_positive_definite, least_eigenvalue
 from skebm.gaussian._learning import learn
 
 # How the ridge grows until the precision is positive definite, and where it begins.
 _GROWTH, _FIRST = 2.0, 1e-3
+
+# Least eigenvalue of a matrix made definite, as a share of the mean of its diagonal.
+_FLOOR = 1e-3
+
+# Steps of alternating directions at the most.
+_MOST = 10_000
 
 
 def made_definite(estimator, data, solution):
@@ -16,6 +21,8 @@ def made_definite(estimator, data, solution):
         return solution, ridge, ""
     if estimator.ensure_pd == "ridge":
         return *_with_more_ridge(estimator, data, solution, ridge), ""
+    if estimator.ensure_pd == "project":
+        return _projected(estimator, data, solution), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
     return solution, ridge, (
         f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
@@ -32,3 +39,14 @@ def _with_more_ridge(estimator, data, solution, ridge):
             max_iter=estimator.max_iter,
         )  # fmt: skip
     return solution, ridge
+
+
+def _projected(estimator, data, solution):
+    """The minimum among matrices whose eigenvalues are not too small."""
+    K = solution.pairs.toarray()
+    floor = _FLOOR * float(K.diagonal().mean())
+    tol = min(estimator.tol, 1e-2 * floor)
+    found = minimise_definite(
+        data.form(estimator.ridge), estimator.alpha, K, floor=floor, tol=tol, max_iter=_MOST
+    )
+    return found._replace(n_iter=solution.n_iter + found.n_iter)
