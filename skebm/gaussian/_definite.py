@@ -14,15 +14,15 @@ _FLOOR = 1e-3
 _MOST = 10_000
 
 
-def made_definite(estimator, data, solution):
+def made_definite(estimator, data, solution, alpha):
     """The solution, its ridge, and a complaint (or nothing), by the estimator's ``ensure_pd``."""
     ridge = estimator.ridge
     if solution.diverged or is_positive_definite(solution.pairs.toarray()):
         return solution, ridge, ""
     if estimator.ensure_pd == "ridge":
-        return *_with_more_ridge(estimator, data, solution, ridge), ""
+        return *_with_more_ridge(estimator, data, solution, alpha, ridge), ""
     if estimator.ensure_pd == "project":
-        return _projected(estimator, data, solution), ridge, ""
+        return _projected(estimator, data, solution, alpha), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
     return solution, ridge, (
         f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
@@ -31,22 +31,22 @@ def made_definite(estimator, data, solution):
     )
 
 
-def _with_more_ridge(estimator, data, solution, ridge):
+def _with_more_ridge(estimator, data, solution, alpha, ridge):
     while not is_positive_definite(solution.pairs.toarray()):
         ridge = max(_GROWTH * ridge, _FIRST)
         solution = learn(
-            data, estimator.alpha, ridge, start=solution.pairs, tol=estimator.tol,
+            data, alpha, ridge, start=solution.pairs, tol=estimator.tol,
             max_iter=estimator.max_iter,
         )  # fmt: skip
     return solution, ridge
 
 
-def _projected(estimator, data, solution):
+def _projected(estimator, data, solution, alpha):
     """The minimum among matrices whose eigenvalues are not too small."""
     K = solution.pairs.toarray()
     floor = _FLOOR * float(K.diagonal().mean())
     tol = min(estimator.tol, 1e-2 * floor)
     found = minimise_definite(
-        data.form(estimator.ridge), estimator.alpha, K, floor=floor, tol=tol, max_iter=_MOST
+        data.form(estimator.ridge), alpha, K, floor=floor, tol=tol, max_iter=_MOST
     )
     return found._replace(n_iter=solution.n_iter + found.n_iter)
