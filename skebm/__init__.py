@@ -22,7 +22,7 @@ Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_bas
 """
 
 from skebm._version import __version__
-from skebm.gaussian import ScoreMatchingGaussian
+from skebm.gaussian import ScoreMatchingGaussian, ScoreMatchingGaussianCV
 from skebm.ising import (
     InteractionScreeningIsing,
     PCDIsing,
@@ -42,5 +42,6 @@ __all__ = [
     "RatioMatchingRBM",
     "RdmRBM",
     "ScoreMatchingGaussian",
+    "ScoreMatchingGaussianCV",
     "__version__",
 ]

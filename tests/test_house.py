@@ -356,7 +356,9 @@ def test_results_are_documented(name):
         attributes = section(text, "Attributes")
         ising = ("coupling_", "field_", "log_partition_", "n_iter_", "n_features_in_")
         rbm = ("components_", "history_", "n_iter_", "n_features_in_")
-        for attribute in ising if name.endswith("Ising") else rbm:
+        gaussian = ("precision_", "location_", "log_partition_", "n_iter_", "n_features_in_")
+        family = ising if name.endswith("Ising") else gaussian if "Gaussian" in name else rbm
+        for attribute in family:
             assert f"\n{attribute} :" in "\n" + attributes
         assert ">>>" in section(text, "Examples") and section(text, "References")
     else:

@@ -64,15 +64,15 @@ class LearnsByScoreMatching(BaseGaussian):
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` sweeps did not bring all optimality conditions below ``tol``, if the loss
-            has no minimum, or if the precision is not positive definite.
+            If ``max_iter`` sweeps did not bring all optimality conditions below ``tol``, if the
+            loss has no minimum, or if the precision is not positive definite.
         UserWarning
             If columns are constant: they are independent of all others, with variance 1; or if a
             covariance with negative eigenvalues, of pairs with gaps or of ranks, was repaired.
         """
         name = type(self).__name__
         check_parameters(self._rules, self.get_params(deep=False), name)
-        check_together(self)
+        self._check_together()
         with all_or_nothing(self), threads(self.n_jobs):
             rows = checked_data(self, X, sample_weight)
             kept = with_weight(*rows)
@@ -90,6 +90,9 @@ class LearnsByScoreMatching(BaseGaussian):
         if chosen.remark:
             warn(f"{name}: {chosen.remark}", UserWarning)
         return self
+
+    def _check_together(self):
+        check_together(self)
 
     def _chosen(self, data, X, weights):
         """What is learned in the end, from ``data`` of those rows that have a weight."""
