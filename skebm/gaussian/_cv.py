@@ -4,8 +4,8 @@ import numpy as np
 
 from skebm.gaussian._asked import SELECTION_RULES, check_selection
 from skebm.gaussian._fit import Chosen, LearnsByScoreMatching
-from skebm.gaussian._learning import in_data_units, learn, within
-from skebm.gaussian._selection import Troubles, by_ebic, by_splits, whole_path
+from skebm.gaussian._learning import in_data_units
+from skebm.gaussian._selection import Troubles, by_ebic, by_splits, refitted, whole_path
 from skebm.gaussian._stability import by_stability
 
 _SELECT = {
@@ -49,6 +49,7 @@ default="score_matching"
         best, that of the mean over splits.
     refit : bool, default=False
         Whether the model is learned again without ``alpha``, with the edges that were selected.
+        Held-out scores and EBIC are then those of refitted models.
     ridge : float, default=0.0
         Strength of the penalty ``ridge`` / 2 tr(K^2), in units of scaled columns: the loss is that
         of denoising score matching with noise of this variance.
@@ -147,15 +148,15 @@ default="score_matching"
     :class:`ScoreMatchingGaussian` does; a precision that is not positive definite scores -inf.
 
     EBIC is -2 log-likelihood + E log n + 4 ``ebic_gamma`` E log p for E edges, p variables and n
-    rows (their total weight), at the estimates of the path, shrunken as they are. Where a penalty
-    is strong these are less likely than those without one, which favours graphs with more edges.
+    rows (their total weight). Foygel and Drton take it of maximum likelihood given the edges,
+    which ``refit=True`` is near to. Of estimates that a penalty has shrunken it selects more edges.
 
     The instability of StARS is the mean over pairs of 2 t (1 - t), t the share of subsamples that
     have the edge. The smallest alpha is taken such that neither it nor a larger one is beyond
     ``stability_threshold``.
 
-    A path takes one fit of all rows and one for each split or subsample, each of them with all
-    threads. If the smallest alpha is selected, a smaller one might be better: a warning says so.
+    There is one path of all rows and one for each split or subsample, each with all threads. If
+    the smallest alpha is selected, a smaller one might be better: a warning says so.
 
     References
     ----------
@@ -247,10 +248,7 @@ default="score_matching"
         alpha, solution = float(path.alphas[selected.place]), path.solutions[selected.place]
         found = self._found(data, path, selected)
         if self.refit:
-            data, alpha = within(data, solution.pairs.narrowed()), 0.0
-            solution = learn(
-                data, alpha, self.ridge, start=solution.pairs, tol=self.tol, max_iter=self.max_iter
-            )
+            (data, solution), alpha = refitted(self, data, solution), 0.0
         complaints = tuple(troubles.sentences())
         return Chosen(data, solution, alpha, found, complaints, self._remark(path, selected))
 

@@ -4,12 +4,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.model_selection import check_cv
 
 from skebm.criteria.score_matching import largest_penalty
 from skebm.gaussian._fit import with_weight
 from skebm.gaussian._held_out import judge_of, judge_of_training
-from skebm.gaussian._learning import data_of, learn_path
+from skebm.gaussian._learning import data_of, learn, learn_path, within
 
 # Smallest penalty of a path, as a share of the one that leaves no edge.
 _LOWEST = 0.05
@@ -45,7 +44,7 @@ class Troubles:
         self.estimator, self.slow, self.lost = estimator, {}, {}
 
     def note(self, where, alphas, solutions):
-        """Look at solutions (there may be fewer than penalties)."""
+        """Look at solutions at the first of some penalties."""
         for alpha, solution in zip(alphas, solutions):
             if solution.diverged:
                 self.lost.setdefault(float(alpha), []).append(where)
@@ -56,7 +55,7 @@ class Troubles:
         """One for each kind of trouble."""
         if self.lost:
             yield (
-                f"the loss has no minimum at {_listed(self.lost)} or below, since there are "
+                f"the loss has no minimum at {_listed(self.lost)}, since there are "
                 "directions in which the data do not vary; such alphas were left out or scored "
                 "as worst. Raise alphas or ridge."
             )
@@ -113,6 +112,24 @@ def _followed(estimator, data, alphas, start=None, most=np.inf):
     return solutions
 
 
+def refitted(estimator, data, solution):
+    """The data with the edges of a solution alone, and what is learned from them without alpha."""
+    data = within(data, solution.pairs.narrowed())
+    return data, learn(
+        data, 0.0, estimator.ridge, start=solution.pairs, tol=estimator.tol,
+        max_iter=estimator.max_iter,
+    )  # fmt: skip
+
+
+def _kept(estimator, data, alphas, solutions, where, troubles):
+    """The solutions as they would be kept: refitted, if that is what the estimator does."""
+    if not estimator.refit:
+        return solutions
+    kept = [refitted(estimator, data, solution)[1] for solution in solutions]
+    troubles.note(f"refits of {where}", alphas, kept)
+    return kept
+
+
 def learned_from(estimator, X, weights, alphas, where, troubles):
     """What is learned from some of the rows, and solutions at as many penalties as have one."""
     X, weights = with_weight(X, weights)
@@ -140,6 +157,8 @@ def _told(estimator, where):
 
 def by_splits(estimator, data, X, weights, path, troubles):
     """By the mean loss or likelihood of rows that a model has not seen."""
+    from sklearn.model_selection import check_cv  # takes long to import
+
     splits = list(check_cv(estimator.cv).split(X))
     scores = np.full((len(splits), len(path.alphas)), -np.inf)
     for k, (train, test) in enumerate(splits):
@@ -148,8 +167,8 @@ def by_splits(estimator, data, X, weights, path, troubles):
             estimator, X[train], weights[train], path.alphas, where, troubles
         )
         judge = _judge(estimator, learned, X[test], weights[test], f"the held-out part of {where}")
-        for a, solution in enumerate(solutions):
-            scores[k, a] = _score(estimator, judge, solution)
+        kept = _kept(estimator, learned, path.alphas, solutions, where, troubles)
+        scores[k, : len(kept)] = [_score(estimator, judge, solution) for solution in kept]
     return _selected_by_scores(estimator, scores)
 
 
@@ -162,6 +181,8 @@ def _judge(estimator, data, X, weights, where):
 
 
 def _score(estimator, judge, solution):
+    if solution.diverged:
+        return -np.inf
     if estimator.criterion == "log_likelihood":
         return judge.log_likelihood(solution.pairs)
     return -judge.loss(solution.pairs)
@@ -190,7 +211,8 @@ def by_ebic(estimator, data, X, weights, path, troubles):
     """By the extended Bayesian information criterion (Foygel and Drton 2010)."""
     n, p = float(weights.sum()), len(data.scale)
     judge = judge_of_training(data, *with_weight(X, weights))
-    likelihoods = np.array([judge.log_likelihood(each.pairs) for each in path.solutions])
+    kept = _kept(estimator, data, path.alphas, path.solutions, "all rows", troubles)
+    likelihoods = np.array([judge.log_likelihood(each.pairs) for each in kept])
     edges = np.array([len(each.pairs.narrowed()) for each in path.solutions])
     price = np.log(n) + 4.0 * estimator.ebic_gamma * np.log(p)
     ebic = -2.0 * n * likelihoods + edges * price
