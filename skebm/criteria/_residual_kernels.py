@@ -67,7 +67,12 @@ def curve_pairs(X, H, H1, heights, profiled, rows, columns, low, high, out):
         mirrored, more, other = _curve(X[j], H[i], H1[i], heights[i], profiled)
         if i == j:
             more, other = 0.0, 0.0
-        out[e, 0], out[e, 1], out[e, 2], out[e, 3] = square + more, centre, mirrored, product + other
+        out[e, 0], out[e, 1], out[e, 2], out[e, 3] = (
+            square + more,
+            centre,
+            mirrored,
+            product + other,
+        )
 
 
 @kernel(writes=("slopes",))
@@ -159,9 +164,7 @@ def descend_residual(
     sweep, worst = 0, np.inf
     while sweep < n_sweeps and worst > tol:
         for i in prange(p if whole else 0):
-            violations[i] = _step_diagonal(
-                i, X, H, U, heights[i], ridge, own[i], diagonal, linear
-            )
+            violations[i] = _step_diagonal(i, X, H, U, heights[i], ridge, own[i], diagonal, linear)
         for c in range(classes.shape[0] - 1):
             for k in prange(classes[c], classes[c + 1]):
                 e = order[k]

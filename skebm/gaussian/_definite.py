@@ -10,9 +10,6 @@ _GROWTH, _FIRST = 2.0, 1e-3
 # Least eigenvalue of a matrix made definite, as a share of the mean of its diagonal.
 _FLOOR = 1e-3
 
-# Steps of alternating directions at the most.
-_MOST = 10_000
-
 
 def made_definite(estimator, data, solution):
     """The solution, its ridge, and a complaint (or nothing), by the estimator's ``ensure_pd``."""
@@ -24,10 +21,14 @@ def made_definite(estimator, data, solution):
     if estimator.ensure_pd == "project":
         return _projected(estimator, data, solution), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
-    return solution, ridge, (
-        f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
-        "columns, so that it is no distribution: it cannot be scored or drawn from. Raise alpha "
-        "or ridge, or set ensure_pd to 'ridge' or 'project'."
+    return (
+        solution,
+        ridge,
+        (
+            f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
+            "columns, so that it is no distribution: it cannot be scored or drawn from. Raise alpha "
+            "or ridge, or set ensure_pd to 'ridge' or 'project'."
+        ),
     )
 
 
@@ -47,6 +48,11 @@ def _projected(estimator, data, solution):
     floor = _FLOOR * float(K.diagonal().mean())
     tol = min(estimator.tol, 1e-2 * floor)
     found = minimise_definite(
-        data.form(estimator.ridge), estimator.alpha, K, floor=floor, tol=tol, max_iter=_MOST
+        data.form(estimator.ridge),
+        estimator.alpha,
+        K,
+        floor=floor,
+        tol=tol,
+        max_iter=estimator.max_iter,
     )
     return found._replace(n_iter=solution.n_iter + found.n_iter)
