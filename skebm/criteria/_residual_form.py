@@ -228,9 +228,8 @@ class ResidualForm:
     def _curved(self, rows, columns):
         out = np.zeros((len(rows), 4))
         if not self._H.size:
-            out[:, 0] = self._variances[rows] + np.where(
-                rows == columns, 0, self._variances[columns]
-            )
+            other = np.where(rows == columns, 0.0, self._variances[columns])
+            out[:, 0] = self._variances[rows] + other
             return out
         for low, high, parallel in self._parts(len(rows), 14.0):
             kernels.curve_pairs(

@@ -28,7 +28,7 @@ _ROWS = 256
 
 
 class Errors(NamedTuple):
-    """Standard errors: ``precision`` (p, p), zero where a pair is; ``linear``, ``location`` (p,)."""
+    """Standard errors: ``precision`` (p, p), zero where K is; ``linear``, ``location`` (p,)."""
 
     precision: np.ndarray
     linear: np.ndarray
