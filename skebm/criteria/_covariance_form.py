@@ -7,7 +7,7 @@ import numpy as np
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm.criteria import _precision_kernels as kernels
 from skebm.criteria import _precision_tiles as tiles
-from skebm.criteria._leap import DIRECTIONS, PATIENCE, in_turns, leap, state
+from skebm.criteria._leap import DIRECTIONS, PATIENCE, RUNAWAY, in_turns, leap, state
 from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._precision_kernels import TILE
 
@@ -171,17 +171,28 @@ class CovarianceForm:
 
         Returns a :class:`Solution`, and sorted keys of the pairs whose slope is beyond ``near``.
         """
-        K, total, directions, tol = pairs.toarray(), 0, DIRECTIONS, _OWN_SHARE * tol
+        K, total, directions, before = pairs.toarray(), 0, DIRECTIONS, None
+        limit = RUNAWAY * self.diagonal().max()
         while True:
             patience = max(1, min(PATIENCE, max_sweeps - total))
-            done, found = self._sweep_all(K, penalty, tol, patience)
+            done, found = self._sweep_all(K, penalty, _OWN_SHARE * tol, patience)
             total += done
             pairs = Pairs.of_matrix(K)
-            if not found > tol or total >= max_sweeps or not np.isfinite(found):
+            lost = not np.isfinite(found) or K.max() > limit
+            if not found > _OWN_SHARE * tol or total >= max_sweeps or lost:
                 break
-            penalties = penalty * self.weights_of(pairs)
-            spent, far = leap(self, pairs, penalties, min(directions, max_sweeps - total))
-            K, total, directions = pairs.toarray(), total + spent, directions * (1 + far)
+            penalties, limited = (
+                penalty * self.weights_of(pairs),
+                min(directions, max_sweeps - total),
+            )
+            origin = (
+                None
+                if before is None
+                else np.concatenate([before.diagonal(), before[pairs.rows, pairs.columns]])
+            )
+            spent, far = leap(self, pairs, penalties, limited, origin)
+            before, K = K, pairs.toarray()
+            total, directions = total + spent, directions * (1 + far)
         slopes, violation = self._judged(K, penalty)
         keys = np.flatnonzero(np.triu(np.abs(slopes) > near, 1))
         return Solution(pairs, self.total(K, penalty), violation, total), keys

@@ -1,8 +1,8 @@
-"""Score matching of a sparse precision matrix: coordinate descent over few pairs, and a look at all.
+"""Score matching of a sparse precision matrix: descent along few pairs, a look at all.
 
 The matrix K (p, p) is that of :class:`skebm.criteria._pairs.Pairs`: ``diagonal`` (p,), and lists
 ``value`` (2m,) of neighbours ``other`` (2m,) from ``start`` (p + 1,); pair e = (``rows[e]``,
-``columns[e]``) is at ``first[e]`` and ``second[e]``. S (p, p) is the covariance, a ridge added to its
+``columns[e]``) is at ``first[e]`` and ``second[e]``. S (p, p) is the covariance, ridge on its
 diagonal. The slope of the loss is G = (M + M') / 2 - I with M = K S, made of sparse products.
 """
 

@@ -10,6 +10,12 @@ _GROWTH, _FIRST = 2.0, 1e-3
 # Least eigenvalue of a matrix made definite, as a share of the mean of its diagonal.
 _FLOOR = 1e-3
 
+_COMPLAINT = (
+    "the precision is not positive definite, its least eigenvalue is {:.3g} of scaled columns, so "
+    "that it is no distribution: it cannot be scored or drawn from. Raise alpha or ridge, or set "
+    "ensure_pd to 'ridge' or 'project'."
+)
+
 
 def made_definite(estimator, data, solution):
     """The solution, its ridge, and a complaint (or nothing), by the estimator's ``ensure_pd``."""
@@ -21,15 +27,7 @@ def made_definite(estimator, data, solution):
     if estimator.ensure_pd == "project":
         return _projected(estimator, data, solution), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
-    return (
-        solution,
-        ridge,
-        (
-            f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
-            "columns, so that it is no distribution: it cannot be scored or drawn from. Raise alpha "
-            "or ridge, or set ensure_pd to 'ridge' or 'project'."
-        ),
-    )
+    return solution, ridge, _COMPLAINT.format(least)
 
 
 def _with_more_ridge(estimator, data, solution, ridge):

@@ -45,8 +45,8 @@ class LearnsByScoreMatching(BaseGaussian):
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` sweeps did not bring all optimality conditions below ``tol``, if the loss
-            has no minimum, or if the precision is not positive definite.
+            If ``max_iter`` sweeps did not bring all optimality conditions below ``tol``, if the
+            loss has no minimum, or if the precision is not positive definite.
         UserWarning
             If columns are constant: they are independent of all others, with variance 1; or if a
             covariance with negative eigenvalues, of pairs with gaps or of ranks, was repaired.
