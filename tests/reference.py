@@ -597,6 +597,43 @@ def gaussian_sweep(K, mu, low, high, beta, D, m, x, key, chain, step, backwards=
     return x
 
 
+# -- Gaussians inside bounds -------------------------------------------------------------------
+
+
+def interval_weight(x, low, high, function, cutoff):
+    """h(x) of generalised score matching and its derivative, at one number."""
+    distance, sign = min((x - low, 1.0), (high - x, -1.0))
+    if math.isinf(distance):
+        return 1.0, 0.0
+    h, slope = {
+        "min": lambda d: (d, 1.0),
+        "log1p": lambda d: (math.log(1 + d), 1 / (1 + d)),
+        "square": lambda d: (d * d, 2 * d),
+    }[function](distance)
+    return (h, sign * slope) if h < cutoff else (cutoff, 0.0)
+
+
+def interval_loss(X, K, eta, low, high, function, cutoff, weights=None, ridge=0.0):
+    """Mean over rows of h s^2 / 2 + h ds/dx + h' s, s = eta - K x the slope of the log density."""
+    n, p = X.shape
+    weights = np.ones(n) if weights is None else weights
+    total = 0.0
+    for x, weight in zip(X, weights):
+        for j in range(p):
+            s = eta[j] - sum(K[j, i] * x[i] for i in range(p))
+            h, slope = interval_weight(x[j], low[j], high[j], function, cutoff)
+            total += weight * (h * s * s / 2 - h * K[j, j] + slope * s)
+    return total / weights.sum() + 0.5 * ridge * (K**2).sum()
+
+
+def interval_nodes(low, high, breaks, n_nodes=40):
+    """Nodes and weights of Gauss and Legendre between all neighbours of bounds and breaks."""
+    ends = np.unique([low, high, *(b for b in breaks if low < b < high)])
+    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
+    half = np.diff(ends)[:, None] / 2
+    return (ends[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
+
+
 # -- statistics --------------------------------------------------------------------------------
 
 ALPHA = 1e-6  # false-alarm rate of one statistical assertion

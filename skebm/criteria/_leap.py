@@ -12,26 +12,48 @@ _SOLVED = 1e-18
 _FAR = 1e12
 
 
-def leap(form, pairs, penalties, limit):
+def leap(form, pairs, penalties, limit, origin=None):
     """Move ``pairs`` towards the minimum among those of the same signs, in place.
 
     Up to ``limit`` directions of conjugate gradients over the diagonal and all pairs that differ
-    from zero or have no penalty. Pairs that would change their sign become zero. Returns the number
-    of directions.
+    from zero or have no penalty; before them, on along the way that led here from ``origin``, which
+    finds out soon where the loss falls for ever. Pairs that would change their sign become zero.
+    Returns the number of directions, and whether no pair was in the way in the end.
     """
-    p, values = pairs.p, pairs.values
-    signs = np.where(penalties > 0, np.sign(values), 0.0)
-    free = np.concatenate([np.ones(p, bool), (values != 0) | (penalties == 0)])
+    p, n_directions, far = pairs.p, 0, True
+    for way in ("on", "down"):
+        values, step = pairs.values, None
+        signs = np.where(penalties > 0, np.sign(values), 0.0)
+        free = np.concatenate([np.ones(p, bool), (values != 0) | (penalties == 0)])
+        form.refill(pairs)
+        slopes = form.slopes(pairs)
+        residual = -slopes
+        residual[p:] -= 2.0 * penalties * signs
+        residual[~free] = 0.0
+        if way == "on" and origin is not None:
+            step = _along(form, pairs, residual, np.where(free, where(pairs) - origin, 0.0))
+            n_directions += 1
+        elif way == "down":
+            step, more = _solve(form, pairs, residual, free, limit)
+            n_directions += more
+        if step is not None and np.isfinite(step).all():
+            before = form.objective(pairs, slopes, penalties)
+            far = _go(form, pairs, step, signs, penalties, before)
     form.refill(pairs)
-    slopes = form.slopes(pairs)
-    residual = -slopes
-    residual[p:] -= 2.0 * penalties * signs
-    step, n_directions = _solve(form, pairs, np.where(free, residual, 0.0), free, limit)
-    if np.isfinite(step).all():
-        before = form.objective(pairs, slopes, penalties)
-        _go(form, pairs, step, signs, penalties, before)
-    form.refill(pairs)
-    return n_directions
+    return n_directions, far
+
+
+def where(pairs):
+    """Diagonal and values of pairs in one array, (p + m,)."""
+    return np.concatenate([pairs.diagonal, pairs.values])
+
+
+def _along(form, pairs, residual, direction):
+    """The step along a direction to the minimum there."""
+    bend, fall = (direction * form.bend(pairs, direction)).sum(), (direction * residual).sum()
+    if bend > _FLAT * (form.curvatures(pairs) * direction**2).sum():
+        return max(fall, 0.0) / bend * direction
+    return _FAR * direction / np.abs(direction).max() if fall > 0 else np.zeros_like(direction)
 
 
 def _solve(form, pairs, residual, free, limit):
@@ -56,19 +78,20 @@ def _solve(form, pairs, residual, free, limit):
 
 
 def _go(form, pairs, step, signs, penalties, before):
+    """Take a step, or as much of it as no sign is against; whether none was."""
     p, diagonal, values = pairs.p, pairs.diagonal.copy(), pairs.values
     crossing = signs * (values + step[p:]) < 0
     target = np.where(crossing, 0.0, values + step[p:])
     _put(pairs, diagonal + step[:p], target)
     if not crossing.any():
-        return
+        return True
     form.refill(pairs)
     if form.objective(pairs, form.slopes(pairs), penalties) < before:
-        return
-    share = (values[crossing] / -step[p:][crossing]).min()
-    first = crossing & (values <= -share * step[p:] * signs * signs) & (signs > 0)
-    first |= crossing & (values >= -share * step[p:]) & (signs < 0)
+        return False
+    shares = np.where(crossing, -values / np.where(crossing, step[p:], 1.0), 1.0)
+    share, first = shares.min(), shares == shares.min()
     _put(pairs, diagonal + share * step[:p], np.where(first, 0.0, values + share * step[p:]))
+    return False
 
 
 def _put(pairs, diagonal, values):

@@ -32,14 +32,15 @@ from scipy.sparse.linalg import spsolve
 
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.criteria import _residual_kernels as kernels
-from skebm.criteria._leap import leap
+from skebm.criteria._leap import leap, where
 from skebm.criteria._residual_kernels import TILE
+from skebm.criteria.score_matching import RUNAWAY
 
 # Sweeps after which conjugate gradients are tried, and directions that they take at first.
 _PATIENCE, _DIRECTIONS = 20, 50
 
-# Work of a call beyond which its loops are shared, where every class of pairs wakes the threads.
-_CLASS_FLOPS = 1e5
+# Tiles of marks that are kept at a time, eight megabytes of them.
+_TILES = 512
 
 
 class ResidualForm:
@@ -139,14 +140,17 @@ class ResidualForm:
         """
         self.refill(pairs)
         sweep, penalties = self._sweeper(pairs, penalty, tol), penalty * self.weights_of(pairs)
-        total, directions = 0, _DIRECTIONS
+        total, directions, origin = 0, _DIRECTIONS, None
+        limit = RUNAWAY * self.diagonal().max()
         while True:
             done, worst = sweep(max(1, min(_PATIENCE, max_sweeps - total)))
             total += done
-            if not worst > tol or total >= max_sweeps:
+            if not worst > tol or total >= max_sweeps or pairs.diagonal.max() > limit:
                 break
-            total += leap(self, pairs, penalties, min(directions, max_sweeps - total))
-            directions *= 2
+            origin, before = where(pairs), origin
+            spent, far = leap(self, pairs, penalties, min(directions, max_sweeps - total), before)
+            total += spent
+            directions *= 1 + far
         if not np.isfinite(pairs.diagonal).all():
             return total, np.nan, np.inf
         self.refill(pairs)
@@ -158,7 +162,7 @@ class ResidualForm:
         order, classes = _coloured(pairs)
         penalties, constants = penalty * self.weights_of(pairs), self.constants(pairs)
         violations, done = np.zeros(self.p + len(pairs)), np.zeros(2)
-        flops = 8.0 * self.n * len(order) / max(1, len(classes) - 1)
+        flops = 8.0 * self.n * len(order) / max(1, len(classes) - 1)  # each class wakes threads
         per_call = max(1, int(FLOPS_PER_CALL / max(flops, 1.0)))
         parts = range(0, max(1, len(classes) - 1), per_call)
 
@@ -167,7 +171,7 @@ class ResidualForm:
                 self._X, self._H, self._heights, self.ridge, pairs.rows, pairs.columns,
                 pairs.first, pairs.second, order, classes[low : low + per_call + 1], low == 0,
                 constants, self._own, penalties, tol, n_sweeps, pairs.value, pairs.diagonal,
-                self._linear, self._U, violations, done, parallel=flops > _CLASS_FLOPS,
+                self._linear, self._U, violations, done, parallel=flops > PARALLEL_FLOPS,
             )  # fmt: skip
 
         def sweep(n_sweeps):
@@ -283,7 +287,7 @@ class ResidualForm:
         """
         self.refill(pairs)
         tiles = np.column_stack(np.triu_indices(-(-self.p // TILE)))
-        step = max(1, int(FLOPS_PER_CALL / (4.0 * TILE**2 * (self.n + 10.0))))
+        step = min(_TILES, max(1, int(FLOPS_PER_CALL / (4.0 * TILE**2 * (self.n + 10.0)))))
         marks = np.empty((min(step, len(tiles)), TILE, TILE), np.uint8)
         found, largest = [], 0.0
         for low in range(0, len(tiles), step):
