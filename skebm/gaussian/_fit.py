@@ -11,7 +11,7 @@ from skebm._warn import warn
 from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
 from skebm.gaussian._definite import made_definite
 from skebm.gaussian._learning import data_of, learn
-from skebm.gaussian._model import BaseGaussian, Training
+from skebm.gaussian._model import BaseGaussian, Terms, Training
 
 
 class LearnsByScoreMatching(BaseGaussian):
@@ -87,6 +87,7 @@ class LearnsByScoreMatching(BaseGaussian):
             ridge_=ridge,
             n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
             _training=Training(X, weights) if known_rows else None,
+            _terms=Terms.of(self, len(learned.precision), self.alpha, ridge),
             _marginal=None if is_real(self) else data.marginals(),
             _box=(support.low, support.high),
             _entropy=draw_entropy(self.random_state),
