@@ -148,11 +148,12 @@ class CovarianceForm:
         found, counts, worst = self._room
         flops = 4.0 * TILE**2 * (1.0 + len(pairs.other) / self.p) + 8.0 * TILE**2
         step = max(1, int(FLOPS_PER_CALL / flops))
+        large = 4.0 * flops * len(self._tiles) > PARALLEL_FLOPS  # reads more than it multiplies
         for low in range(0, len(self._tiles), step):
             kernels.look_at_pairs(
                 self.S, pairs.start, pairs.other, pairs.value, pairs.diagonal, self.weights,
                 penalty, beyond, near, self._tiles, low, min(low + step, len(self._tiles)), found,
-                counts, worst, parallel=len(self._tiles) > 2,
+                counts, worst, parallel=large,
             )  # fmt: skip
         per_row = counts.sum(axis=1)
         keys, marks = np.empty(per_row.sum(), np.int64), np.empty(per_row.sum(), np.uint8)
