@@ -64,8 +64,8 @@ def _larger(old, new):
 
 
 def _less_likely(old, new):
-    if "loglik" not in old or "loglik" not in new:
-        return None
+    if pd.isna(old.get("loglik")) or "loglik" not in new:
+        return None  # of a search, only the chosen candidate is tested
     # The test rows are the same, so their error is counted on one side only.
     error = np.sqrt(old.stderr_log_z**2 + new.stderr_log_z**2 + new.stderr_rows**2)
     worse = old.loglik - new.loglik > STANDARD_ERRORS * error or not np.isfinite(new.loglik)

@@ -1,8 +1,11 @@
 """Spins to learn Ising models from: draws of a sparse random graph, or a data set as -1 and 1."""
 
+import math
+
 import numpy as np
 
 from benchmarks.data import load
+from skebm._lattices import lattice_edges
 from skebm._rng import derive_key  # purposes of random numbers are those of skebm
 from skebm.energies import Ising
 
@@ -47,3 +50,11 @@ def dense_model(n_spins, dtype=np.float64):
     generator = np.random.default_rng(0)
     J = np.triu(generator.normal(0.0, 0.3 / np.sqrt(n_spins), (n_spins, n_spins)), 1)
     return Ising((J + J.T).astype(dtype), generator.normal(0.0, 0.1, n_spins).astype(dtype))
+
+
+def torus_model(n_spins, dtype=np.float64):
+    """A square torus without fields, couplings 0.3."""
+    size = math.isqrt(n_spins)
+    J = np.zeros((size**2, size**2), dtype)
+    J[tuple(lattice_edges(size, size, True).T)] = COUPLING
+    return Ising(np.maximum(J, J.T), np.zeros(size**2, dtype))

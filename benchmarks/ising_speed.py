@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import ising_optimum as optimum
 from benchmarks.adapters import adapter, settle, timed
-from benchmarks.ising_data import dense_model, spins
+from benchmarks.ising_data import dense_model, spins, torus_model
 from benchmarks.jobs.resources import resident_megabytes
 from benchmarks.processes import in_fresh_process
 from benchmarks.settings import grouped, label
@@ -189,9 +189,10 @@ def exact(row, folder, known):
 
 
 def gibbs(row, folder, known):
-    """Sweeps of chains over a dense model, that start from fair coins."""
+    """Sweeps of chains, that start from fair coins, over a dense model or a torus."""
     n_chains, n_sweeps = row["n_chains"], row["n_sweeps"]
-    energy = dense_model(row["n_spins"], np.dtype(row["dtype"]))
+    make = torus_model if row.get("graph") == "torus" else dense_model
+    energy = make(row["n_spins"], np.dtype(row["dtype"]))
     if row["library"] == "skebm":
         call = _chains(energy, n_chains, n_sweeps)
     else:

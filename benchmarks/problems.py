@@ -8,7 +8,7 @@ import itertools
 
 import numpy as np
 
-from benchmarks import estimates, ising_densities, ising_speed, ising_structure, speed
+from benchmarks import estimates, ising_densities, ising_speed, ising_structure, search, speed
 from benchmarks.adapters import Budget, adapter, timed
 from benchmarks.data import load, read_arrays
 from benchmarks.processes import in_fresh_process
@@ -142,6 +142,14 @@ def densities(problem, folder):
     yield from map(_rounded, ising_densities.densities(problem, folder))
 
 
+# -- one search ------------------------------------------------------------------------------
+
+
+def searches(problem, folder):
+    """Held-out log-likelihood of every candidate of one search, the test score of the chosen."""
+    yield from map(_rounded, search.searches(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
@@ -152,6 +160,7 @@ KINDS = {
     "ising speed": ising_speeds,
     "structure": structures,
     "densities": densities,
+    "search": searches,
 }
 
 

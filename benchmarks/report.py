@@ -4,15 +4,23 @@ Reads ``results/speed.csv`` and ``results/scaling.csv``, prints their tables, pu
 between the two ``speed`` comments of the README and draws ``docs/speed.png``. Tables of
 ``coverage.csv``, ``accuracy.csv`` and ``tracking.csv`` go between the two ``log Z`` comments, those
 of ``ising_speed.csv``, ``structure.csv`` and ``densities.csv`` between the two ``Ising`` comments,
-that of ``flips.csv`` between the two ``flips`` comments, where these files are there. With
-``--targets`` it does nothing but compare results with the targets of ``config.toml``, and ends with
-status 1 if one is missed or not measured. Result files that lack a row are refused.
+that of ``flips.csv`` between the two ``flips`` comments, that of ``search.csv`` between the two
+``search`` comments, where these files are there. With ``--targets`` it does nothing but compare
+results with the targets of ``config.toml``, and ends with status 1 if one is missed or not
+measured. Result files that lack a row are refused.
 """
 
 import argparse
 from pathlib import Path
 
-from benchmarks import estimate_tables, flip_tables, ising_quality_tables, ising_tables, tables
+from benchmarks import (
+    estimate_tables,
+    flip_tables,
+    ising_quality_tables,
+    ising_tables,
+    search_tables,
+    tables,
+)
 from benchmarks.settings import CONFIG, HERE, label, problems
 from benchmarks.targets import FIGURES, verdicts
 
@@ -48,6 +56,9 @@ def main(arguments=None):
     if (path := options.results / "flips.csv").exists():
         sections["flips"] = flip_tables.section(*tables.read(path), settings["flips"])
         print(sections["flips"])
+    if (path := options.results / "search.csv").exists():
+        sections["search"] = search_tables.section(*complete(settings["search"], path))
+        print(sections["search"])
     rewrite(options.readme, sections)
     draw(scaling, options.picture)
     print(f"wrote {options.readme.name} and {options.picture.name}")

@@ -106,8 +106,9 @@ def shown(problem, rows):
 
 
 SHOWN = (
-    "seconds", "loglik", "lower", "upper", "error", "stderr_log_z", "converged", "coverage",
-    "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra", "rows_needed",
+    "seconds", "held_out", "loglik", "lower", "upper", "error", "stderr_log_z", "converged",
+    "coverage", "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra",
+    "rows_needed",
 )  # fmt: skip
 
 

@@ -679,3 +679,32 @@ def detected_variation(n_samples, n_states):
         missed = stats.ncx2.cdf(critical, n_states - 1, max(4 * n_samples * middle**2, 1e-12))
         low, high = (middle, high) if missed > ALPHA else (low, middle)
     return high
+
+
+def score_matching_objective(K, S, penalty, ridge=0.0):
+    """1/2 tr(K (S + ridge I) K) - tr K + the sum of |K_ij| times penalties (p, p), i != j."""
+    p, total = len(S), 0.0
+    for i in range(p):
+        total -= K[i, i]
+        for j in range(p):
+            total += 0.5 * ridge * K[i, j] ** 2
+            total += np.abs(K[i, j]) * penalty[i, j] if i != j and K[i, j] else 0.0
+            for k in range(p):
+                total += 0.5 * K[i, k] * S[k, j] * K[j, i]
+    return total
+
+
+def score_matching_descent(S, penalty, ridge=0.0, n_sweeps=2000):
+    """The minimum of that, one entry after the other: slow, and nothing but the formulas."""
+    p = len(S)
+    K = np.diag(1.0 / (S.diagonal() + ridge))
+    for _ in range(n_sweeps):
+        for i in range(p):
+            rest = sum(K[i, k] * S[k, i] for k in range(p) if k != i)
+            K[i, i] = (1.0 - rest) / (S[i, i] + ridge)
+            for j in range(i + 1, p):
+                slope = sum(K[i, k] * S[k, j] + K[j, k] * S[k, i] for k in range(p))
+                z = (S[i, i] + S[j, j]) * K[i, j] - slope
+                size = max(abs(z) - 2.0 * penalty[i, j], 0.0)
+                K[i, j] = K[j, i] = np.sign(z) * size / (S[i, i] + S[j, j] + 2.0 * ridge)
+    return K

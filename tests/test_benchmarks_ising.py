@@ -319,6 +319,7 @@ def test_density_tables(tmp_path):
     assert "| nltcs | independent | −6.000000 | 6.0000 | −5.000000 | 6.0000 |" in text
     assert "| reinis | exact |" in text
     assert "−6.028409" in text
+    assert "Rooshenas and Lowd (2014)" in " ".join(text.split())
     plants = next(line for line in text.splitlines() if line.startswith("| plants |"))
     assert plants.count("[") == 2
     assert plants.count("**") == 2

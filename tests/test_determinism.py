@@ -25,6 +25,7 @@ from skebm import (
     criteria,
     energies,
 )
+from skebm._lattices import lattice_edges
 from skebm.energies import BernoulliRBM, Gaussian, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
@@ -120,6 +121,10 @@ def ising_results(dtype):
     for n in (15, 23):
         few = Ising(energy.coupling[:n, :n], energy.field[:n])
         yield np.array(few.exact_log_partition())
+    torus, few = np.zeros((256, 256), dtype), spins[:3, :128].repeat(2, axis=1)
+    torus[tuple(lattice_edges(16, 16, True).T)] = 0.3
+    Ising(torus + torus.T, energy.field.repeat(2)[:256]).sweep(few, 1.0, None, key, n_sweeps=800)
+    yield few  # of three chains, by colours
     few = Ising(energy.coupling[:13, :13], energy.field[:13])
     yield from (few.exact_moments().gradient, few.exact_sample(700, (1, 2, 3)))
 
@@ -208,7 +213,8 @@ def test_twins_agree(monkeypatch, dtype, kind):
         "add_conditionals", "anneal", "anneal_between", "anneal_normals", "anneal_spins",
         "curvature_blocks", "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared",
         "_enumerate", "follow_flips", "gaussian_energy", "gibbs", "gibbs_clamped",
-        "gibbs_clamped_normals", "gibbs_clamped_spins", "gibbs_normals", "gibbs_spins",
+        "gibbs_clamped_normals", "gibbs_clamped_spins", "gibbs_coloured_spins", "gibbs_normals",
+        "gibbs_spins",
         "hidden_probability", "local_fields", "log_path", "log_pseudolikelihood",
         "multiply_blocks", "multiply_shared", "normal_quantiles", "pack_ones",
         "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",

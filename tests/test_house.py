@@ -121,7 +121,7 @@ def tree_of(function):
 
 
 def is_prange(loop):
-    return getattr(getattr(loop.iter, "func", None), "id", None) == "prange"
+    return getattr(getattr(getattr(loop, "iter", None), "func", None), "id", None) == "prange"
 
 
 # What costs no more than the arithmetic around it, or only allocates.
@@ -347,6 +347,14 @@ def test_parameters_are_documented_with_their_defaults(name):
         assert found[each] == (f'"{default}"' if isinstance(default, str) else repr(default)), each
 
 
+# What the classes of a family have once fitted, beside what all have.
+FITTED = {
+    "Ising": ("coupling_", "field_", "log_partition_"),
+    "RBM": ("components_", "history_"),
+    "Gaussian": ("precision_", "location_", "covariance_", "log_partition_"),
+}
+
+
 @pytest.mark.parametrize("name", TYPED)
 def test_results_are_documented(name):
     text = inspect.getdoc(TYPED[name])
@@ -354,11 +362,8 @@ def test_results_are_documented(name):
     assert summary.endswith((".", ":")) or "." in text.split("\n\n")[0], name
     if inspect.isclass(TYPED[name]):
         attributes = section(text, "Attributes")
-        ising = ("coupling_", "field_", "log_partition_", "n_iter_", "n_features_in_")
-        rbm = ("components_", "history_", "n_iter_", "n_features_in_")
-        gaussian = ("precision_", "location_", "log_partition_", "n_iter_", "n_features_in_")
-        family = ising if name.endswith("Ising") else gaussian if "Gaussian" in name else rbm
-        for attribute in family:
+        family = next(each for each in FITTED if each in name)
+        for attribute in (*FITTED[family], "n_iter_", "n_features_in_"):
             assert f"\n{attribute} :" in "\n" + attributes
         assert ">>>" in section(text, "Examples") and section(text, "References")
     else:

@@ -133,6 +133,9 @@ def test_chains_and_sums_count_what_they_did():
     row = {"library": "skebm", "n_spins": 10, "repeats": 1, "dtype": "float32"}
     row |= {"n_chains": 8, "n_sweeps": 3}
     assert ising_speed.gibbs(row, None, None).count == 240.0
+    torus = row | {"graph": "torus", "n_spins": 16}
+    assert ising_speed.gibbs(torus, None, None).count == 384.0
+    assert (np.count_nonzero(ising_data.torus_model(16).coupling, axis=0) == 4).all()
     assert ising_speed.exact(row, None, None).count == 1024.0
 
 

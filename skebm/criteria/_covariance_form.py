@@ -7,11 +7,15 @@ import numpy as np
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm.criteria import _precision_kernels as kernels
 from skebm.criteria import _precision_tiles as tiles
+from skebm.criteria._leap import DIRECTIONS, PATIENCE, RUNAWAY, in_turns, leap, state
 from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._precision_kernels import TILE
 
 # Share of all pairs beyond which sweeps over all of them are faster than over lists.
 CROWDED = 0.1
+
+# Covariances to copy or multiply that are worth a second thread.
+_WORTH_SHARING = 200_000
 
 # Share of the tolerance that is left to sweeps over all pairs.
 _OWN_SHARE = 0.5
@@ -32,6 +36,7 @@ class CovarianceForm:
         self.S = np.ascontiguousarray(S, dtype=np.float64)
         self.weights = np.zeros((0, 0)) if weights is None else weights
         self.variances = np.diagonal(self.S).copy()
+        self._listed = None
 
     @property
     def p(self):
@@ -53,42 +58,84 @@ class CovarianceForm:
     def descend(self, pairs, penalty, tol, max_sweeps):
         """Coordinate descent over ``pairs``, in place, until no condition is missed by ``tol``.
 
-        Returns the number of sweeps, and the objective and largest violation at the end.
+        Where it is slow, conjugate gradients take turns with it. Returns the number of sweeps, and
+        the objective and largest violation at the end.
         """
-        arguments = self._copied(pairs)
-        penalties = penalty * self.weights_of(pairs)
-        n_sweeps = max(1, int(FLOPS_PER_CALL / (4.0 * len(arguments[-1]) + 100.0 * self.p)))
-        done, total = np.array([0.0, np.inf]), 0
-        while total < max_sweeps and done[1] > tol:
-            kernels.descend_precision(
-                pairs.rows, pairs.columns, pairs.start, pairs.first, pairs.second, *arguments,
-                penalties, tol, min(n_sweeps, max_sweeps - total), pairs.value, pairs.diagonal,
-                done, parallel=False,
-            )  # fmt: skip
-            total += int(done[0])
-            if not np.isfinite(pairs.diagonal).all():
-                break
-        return total, *self._measured(pairs, arguments, penalties)
+        self.refill(pairs)
+        penalties, done = penalty * self.weights_of(pairs), np.zeros(2)
+        flops = 4.0 * len(self._lists[-1]) + 100.0 * self.p
+        at_once = max(1, int(FLOPS_PER_CALL / flops))
 
-    def _copied(self, pairs):
+        def sweep(n_sweeps):
+            total = 0
+            while total < n_sweeps:
+                kernels.descend_precision(
+                    pairs.rows, pairs.columns, pairs.start, pairs.first, pairs.second,
+                    *self._lists, penalties, tol, min(at_once, n_sweeps - total), pairs.value,
+                    pairs.diagonal, done, parallel=False,
+                )  # fmt: skip
+                total += int(done[0])
+                if not done[1] > tol:
+                    break
+            return total, done[1]
+
+        total = in_turns(self, pairs, penalties, sweep, tol, max_sweeps)
+        return total, *state(self, pairs, penalties)
+
+    def refill(self, pairs):
+        """Copy the covariances that ``pairs`` need, unless those are at hand."""
+        if pairs is self._listed or self.is_crowded(len(pairs)):
+            return
         lengths = np.diff(pairs.start)
         sizes = lengths[pairs.rows] + lengths[pairs.columns]
         places = np.cumsum(sizes) - sizes
         beside, across = np.empty(2 * len(pairs)), np.empty(int(sizes.sum()))
         kernels.copy_covariances(
             self.S, pairs.rows, pairs.columns, pairs.start, pairs.other, places, beside, across,
-            parallel=len(across) > 100_000,
+            parallel=len(across) > _WORTH_SHARING,
         )  # fmt: skip
-        return places, self.variances, beside, across
+        self._listed, self._lists = pairs, (places, self.variances, beside, across)
+
+    def slopes(self, pairs):
+        """Derivatives of the loss by the diagonal and by the pairs, (p + m,)."""
+        slopes = self._product_at(pairs, pairs.value, pairs.diagonal)
+        slopes[: self.p] -= 1.0
+        return slopes
+
+    def bend(self, pairs, direction):
+        """The product of the Hessian in diagonal and pairs with a direction, (p + m,)."""
+        value = np.empty_like(pairs.value)
+        value[pairs.first] = value[pairs.second] = direction[self.p :]
+        return self._product_at(pairs, value, direction[: self.p])
+
+    def curvatures(self, pairs):
+        """The diagonal of that Hessian, (p + m,)."""
+        v = self.variances
+        return np.concatenate([v, v[pairs.rows] + v[pairs.columns]])
 
     @staticmethod
-    def _measured(pairs, arguments, penalties):
-        out = np.empty(2)
-        kernels.measure_precision(
-            pairs.rows, pairs.columns, pairs.start, pairs.first, *arguments, penalties,
-            pairs.value, pairs.diagonal, out, parallel=False,
+    def objective(pairs, slopes, penalties):
+        """The loss with the penalty, of a quadratic whose slopes here are known."""
+        trace, values = pairs.diagonal.sum(), pairs.values
+        loss = 0.5 * ((pairs.diagonal * slopes[: pairs.p]).sum() - trace)
+        loss += 0.5 * (values * slopes[pairs.p :]).sum()
+        return float(loss + 2.0 * (penalties * np.abs(values)).sum())
+
+    def _product_at(self, pairs, value, diagonal):
+        """M_ii and M_ij + M_ji of M = K S where K has ``value`` and ``diagonal``."""
+        if self.is_crowded(len(pairs)):
+            K = np.zeros((self.p, self.p))
+            K[pairs.rows, pairs.columns] = K[pairs.columns, pairs.rows] = value[pairs.first]
+            np.fill_diagonal(K, diagonal)
+            M = self._product(K)
+            both = M[pairs.rows, pairs.columns] + M[pairs.columns, pairs.rows]
+            return np.concatenate([M.diagonal(), both])
+        out = np.empty(self.p + len(pairs))
+        kernels.slope_precision(
+            pairs.rows, pairs.columns, pairs.start, pairs.first, *self._lists, value, diagonal,
+            out, parallel=len(self._lists[-1]) > _WORTH_SHARING,
         )  # fmt: skip
-        return float(out[0]), float(out[1])
+        return out
 
     # -- all pairs -----------------------------------------------------------------------------
 
@@ -101,11 +148,12 @@ class CovarianceForm:
         found, counts, worst = self._room
         flops = 4.0 * TILE**2 * (1.0 + len(pairs.other) / self.p) + 8.0 * TILE**2
         step = max(1, int(FLOPS_PER_CALL / flops))
+        large = 4.0 * flops * len(self._tiles) > PARALLEL_FLOPS  # reads more than it multiplies
         for low in range(0, len(self._tiles), step):
             kernels.look_at_pairs(
                 self.S, pairs.start, pairs.other, pairs.value, pairs.diagonal, self.weights,
                 penalty, beyond, near, self._tiles, low, min(low + step, len(self._tiles)), found,
-                counts, worst, parallel=len(self._tiles) > 2,
+                counts, worst, parallel=large,
             )  # fmt: skip
         per_row = counts.sum(axis=1)
         keys, marks = np.empty(per_row.sum(), np.int64), np.empty(per_row.sum(), np.uint8)
@@ -124,24 +172,40 @@ class CovarianceForm:
 
         Returns a :class:`Solution`, and sorted keys of the pairs whose slope is beyond ``near``.
         """
-        K, n_sweeps = pairs.toarray(), 0
+        K, total, directions, before = pairs.toarray(), 0, DIRECTIONS, None
+        limit = RUNAWAY * self.diagonal().max()
         while True:
-            n_sweeps += self._descended(K, penalty, _OWN_SHARE * tol, max_sweeps - n_sweeps)
-            slopes, violation = self._judged(K, penalty)
-            if n_sweeps >= max_sweeps or not violation > tol or not np.isfinite(violation):
+            patience = max(1, min(PATIENCE, max_sweeps - total))
+            done, found = self._sweep_all(K, penalty, _OWN_SHARE * tol, patience)
+            total += done
+            pairs = Pairs.of_matrix(K)
+            lost = not np.isfinite(found) or K.max() > limit
+            if not found > _OWN_SHARE * tol or total >= max_sweeps or lost:
                 break
+            penalties, limited = (
+                penalty * self.weights_of(pairs),
+                min(directions, max_sweeps - total),
+            )
+            origin = (
+                None
+                if before is None
+                else np.concatenate([before.diagonal(), before[pairs.rows, pairs.columns]])
+            )
+            spent, far = leap(self, pairs, penalties, limited, origin)
+            before, K = K, pairs.toarray()
+            total, directions = total + spent, directions * (1 + far)
+        slopes, violation = self._judged(K, penalty)
         keys = np.flatnonzero(np.triu(np.abs(slopes) > near, 1))
-        solution = Solution(Pairs.of_matrix(K), self.objective(K, penalty), violation, n_sweeps)
-        return solution, keys
+        return Solution(pairs, self.total(K, penalty), violation, total), keys
 
-    def _descended(self, K, penalty, tol, max_sweeps):
-        """Sweeps made, in place."""
+    def _sweep_all(self, K, penalty, tol, max_sweeps):
+        """Sweeps made, in place, and the largest violation met in the last."""
         M, done, found = self._product(K), 0, np.inf
         while done < max_sweeps and found > tol:
             found, done = self._sweep_tiles(K, M, penalty), done + 1
             if not np.isfinite(found):
                 break
-        return done
+        return done, found
 
     def _product(self, K):
         with single_threaded_blas:
@@ -170,7 +234,7 @@ class CovarianceForm:
         violations = np.where(K != 0, free, np.abs(slopes) - limits)
         return slopes, float(violations.max())
 
-    def objective(self, K, penalty):
+    def total(self, K, penalty):
         """Loss and penalties of a dense matrix."""
         smooth = 0.5 * np.vdot(K, self._product(K)) - np.trace(K)
         limits = np.where(K != 0, self.limits(penalty), 0.0)

@@ -30,18 +30,18 @@ def minimise_definite(form, penalty, K, *, floor, tol, max_iter):
         sparse, clipped = K.copy(), _clipped(K, floor)
         U1, U2 = np.zeros_like(K), np.zeros_like(K)
         limits, rho = form.limits(penalty), float(d.mean())
-        for n_iter in range(1, max_iter + 1):
+        n_iter, apart, moved = 0, np.inf, np.inf
+        while n_iter < max_iter and max(apart, moved) > tol:
+            n_iter += 1
             smooth = _smooth(d, V, sparse - U1 + clipped - U2, rho)
             before = sparse, clipped
             sparse, clipped = _soft(smooth + U1, limits / rho), _clipped(smooth + U2, floor)
             U1, U2 = U1 + smooth - sparse, U2 + smooth - clipped
             apart = max(np.abs(smooth - sparse).max(), np.abs(smooth - clipped).max())
             moved = rho * max(np.abs(a - b).max() for a, b in zip((sparse, clipped), before))
-            if max(apart, moved) <= tol:
-                break
             factor = 2.0 if apart > _UNEVEN * moved else 0.5 if moved > _UNEVEN * apart else 1.0
             rho, U1, U2 = rho * factor, U1 / factor, U2 / factor
-    objective = form.objective(sparse, penalty)
+    objective = form.total(sparse, penalty)
     return Solution(Pairs.of_matrix(sparse), objective, float(max(apart, moved)), n_iter)
 
 

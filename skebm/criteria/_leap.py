@@ -1,6 +1,16 @@
-"""Long steps of a quadratic form with a penalty, where coordinate descent is slow."""
+"""Long steps of a quadratic form with a penalty, where coordinate descent is slow.
+
+Such a form has ``refill(pairs)``, ``slopes(pairs)``, ``bend(pairs, direction)``,
+``curvatures(pairs)`` and ``objective(pairs, slopes, penalties)``, over the diagonal and the pairs.
+"""
 
 import numpy as np
+
+# Diagonals of K beyond so many times that of the start: the loss has no minimum.
+RUNAWAY = 1e8
+
+# Sweeps after which conjugate gradients are tried, and directions that they take at first.
+PATIENCE, DIRECTIONS = 20, 50
 
 # Curvature along a direction below this share of that of its coordinates is none at all.
 _FLAT = 1e-13
@@ -10,6 +20,40 @@ _SOLVED = 1e-18
 
 # How far a direction is followed that only goes down.
 _FAR = 1e12
+
+
+def in_turns(form, pairs, penalties, sweep, tol, max_iter):
+    """Coordinate descent, in turns with leaps where it is slow, until no condition is missed.
+
+    ``sweep(n)`` makes up to n sweeps over ``pairs`` in place and returns how many, and the largest
+    violation that it met. Returns the number of sweeps and directions.
+    """
+    total, directions, origin = 0, DIRECTIONS, None
+    limit = RUNAWAY * form.diagonal().max()
+    while True:
+        done, worst = sweep(max(1, min(PATIENCE, max_iter - total)))
+        total += done
+        lost = not np.isfinite(pairs.diagonal).all() or pairs.diagonal.max() > limit
+        if not worst > tol or total >= max_iter or lost:
+            return total
+        origin, before = where(pairs), origin
+        spent, far = leap(form, pairs, penalties, min(directions, max_iter - total), before)
+        total += spent
+        directions *= 1 + far
+
+
+def state(form, pairs, penalties):
+    """The objective, and the largest violation of a condition for its minimum, of ``pairs``."""
+    if not np.isfinite(pairs.diagonal).all():
+        return np.nan, np.inf
+    form.refill(pairs)
+    slopes, values = form.slopes(pairs), pairs.values
+    half = 0.5 * slopes[pairs.p :]
+    missed = np.where(
+        values == 0, np.abs(half) - penalties, np.abs(half + np.sign(values) * penalties)
+    )
+    worst = max(np.abs(slopes[: pairs.p]).max(), missed.max(initial=0.0))
+    return form.objective(pairs, slopes, penalties), float(worst)
 
 
 def leap(form, pairs, penalties, limit, origin=None):

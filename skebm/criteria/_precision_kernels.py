@@ -1,8 +1,8 @@
-"""Score matching of a sparse precision matrix: coordinate descent over few pairs, and a look at all.
+"""Score matching of a sparse precision matrix: descent along few pairs, a look at all.
 
 The matrix K (p, p) is that of :class:`skebm.criteria._pairs.Pairs`: ``diagonal`` (p,), and lists
 ``value`` (2m,) of neighbours ``other`` (2m,) from ``start`` (p + 1,); pair e = (``rows[e]``,
-``columns[e]``) is at ``first[e]`` and ``second[e]``. S (p, p) is the covariance, a ridge added to its
+``columns[e]``) is at ``first[e]`` and ``second[e]``. S (p, p) is the covariance, ridge on its
 diagonal. The slope of the loss is G = (M + M') / 2 - I with M = K S, made of sparse products.
 """
 
@@ -117,9 +117,7 @@ def descend_precision(
                 diagonal[i] = new
                 while e < m and rows[e] == i:
                     j = columns[e]
-                    slope = _slopes(
-                        e, i, j, start, first, places, beside, across, value, diagonal
-                    )
+                    slope = _slopes(e, i, j, start, first, places, beside, across, value, diagonal)
                     curvature = variances[i] + variances[j]
                     old = value[first[e]]
                     new = soft(curvature * old - slope, 2.0 * penalties[e]) / curvature
@@ -133,27 +131,21 @@ def descend_precision(
 
 
 @kernel(writes=("out",))
-def measure_precision(
-    rows, columns, start, first, places, variances, beside, across, penalties, value,
-    diagonal, out,
-):  # fmt: skip
-    """``out`` (2,) <- the objective, and the largest violation of a condition of these pairs."""
-    for _ in prange(1):
-        total, worst = 0.0, 0.0
-        for i in range(diagonal.shape[0]):
-            s = dot_lists(value, beside, start[i], start[i + 1], start[i])
-            slope = diagonal[i] * variances[i] + s
-            total += diagonal[i] * (0.5 * slope - 1.0)
-            worst = max(worst, abs(slope - 1.0))
-        for e in range(rows.shape[0]):
-            i, j, K = rows[e], columns[e], value[first[e]]
-            slope = 0.5 * _slopes(e, i, j, start, first, places, beside, across, value, diagonal)
-            total += K * slope + 2.0 * penalties[e] * abs(K)
-            if K != 0.0:
-                worst = max(worst, abs(slope + (penalties[e] if K > 0.0 else -penalties[e])))
+def slope_precision(
+    rows, columns, start, first, places, variances, beside, across, value, diagonal, out
+):
+    """``out`` (p + m,) <- M_ii of the diagonal, then M_ij + M_ji of the pairs."""
+    p = diagonal.shape[0]
+    for part in prange((p + rows.shape[0] + _PAIRS - 1) // _PAIRS):
+        for place in range(part * _PAIRS, min(p + rows.shape[0], (part + 1) * _PAIRS)):
+            if place < p:
+                s = dot_lists(value, beside, start[place], start[place + 1], start[place])
+                out[place] = diagonal[place] * variances[place] + s
             else:
-                worst = max(worst, abs(slope) - penalties[e])
-        out[0], out[1] = total, worst
+                e = place - p
+                out[place] = _slopes(
+                    e, rows[e], columns[e], start, first, places, beside, across, value, diagonal
+                )
 
 
 @inline

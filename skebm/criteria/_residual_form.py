@@ -32,12 +32,8 @@ from scipy.sparse.linalg import spsolve
 
 from skebm._jit import FLOPS_PER_CALL, PARALLEL_FLOPS
 from skebm.criteria import _residual_kernels as kernels
-from skebm.criteria._leap import leap, where
+from skebm.criteria._leap import in_turns, state
 from skebm.criteria._residual_kernels import TILE
-from skebm.criteria.score_matching import RUNAWAY
-
-# Sweeps after which conjugate gradients are tried, and directions that they take at first.
-_PATIENCE, _DIRECTIONS = 20, 50
 
 # Tiles of marks that are kept at a time, eight megabytes of them.
 _TILES = 512
@@ -140,22 +136,8 @@ class ResidualForm:
         """
         self.refill(pairs)
         sweep, penalties = self._sweeper(pairs, penalty, tol), penalty * self.weights_of(pairs)
-        total, directions, origin = 0, _DIRECTIONS, None
-        limit = RUNAWAY * self.diagonal().max()
-        while True:
-            done, worst = sweep(max(1, min(_PATIENCE, max_sweeps - total)))
-            total += done
-            if not worst > tol or total >= max_sweeps or pairs.diagonal.max() > limit:
-                break
-            origin, before = where(pairs), origin
-            spent, far = leap(self, pairs, penalties, min(directions, max_sweeps - total), before)
-            total += spent
-            directions *= 1 + far
-        if not np.isfinite(pairs.diagonal).all():
-            return total, np.nan, np.inf
-        self.refill(pairs)
-        slopes = self.slopes(pairs)
-        return total, self.objective(pairs, slopes, penalties), _violation(pairs, slopes, penalties)
+        total = in_turns(self, pairs, penalties, sweep, tol, max_sweeps)
+        return total, *state(self, pairs, penalties)
 
     def _sweeper(self, pairs, penalty, tol):
         """A function that sweeps so many times at the most: how often it did, the violation."""
@@ -246,7 +228,8 @@ class ResidualForm:
     def _curved(self, rows, columns):
         out = np.zeros((len(rows), 4))
         if not self._H.size:
-            out[:, 0] = self._variances[rows] + np.where(rows == columns, 0, self._variances[columns])
+            other = np.where(rows == columns, 0.0, self._variances[columns])
+            out[:, 0] = self._variances[rows] + other
             return out
         for low, high, parallel in self._parts(len(rows), 14.0):
             kernels.curve_pairs(
@@ -327,12 +310,3 @@ def _coloured(pairs):
         )  # fmt: skip
     sizes = np.bincount(colours)
     return np.argsort(colours, kind="stable"), np.concatenate([[0], np.cumsum(sizes[sizes > 0])])
-
-
-def _violation(pairs, slopes, penalties):
-    """The largest violation of a condition for the minimum among the pairs at work."""
-    p, values, half = pairs.p, pairs.values, 0.5 * slopes[pairs.p :]
-    missed = np.where(
-        values == 0, np.abs(half) - penalties, np.abs(half + np.sign(values) * penalties)
-    )
-    return float(max(np.abs(slopes[:p]).max(), missed.max(initial=0.0)))

@@ -63,11 +63,11 @@ def curve_pairs(X, H, H1, heights, profiled, rows, columns, low, high, out):
     """Constants of pairs (m, 4): curvature, means of i under h_j and j under h_i, pull of h'."""
     for e in prange(low, high):
         i, j = rows[e], columns[e]
-        centre, square, product = _curve(X[i], H[j], H1[j], heights[j], profiled)
-        mirrored, more, other = _curve(X[j], H[i], H1[i], heights[i], profiled)
+        out[e, 1], square, product = _curve(X[i], H[j], H1[j], heights[j], profiled)
+        out[e, 2], mirrored, other = _curve(X[j], H[i], H1[i], heights[i], profiled)
         if i == j:
-            more, other = 0.0, 0.0
-        out[e, 0], out[e, 1], out[e, 2], out[e, 3] = square + more, centre, mirrored, product + other
+            mirrored, other = 0.0, 0.0
+        out[e, 0], out[e, 3] = square + mirrored, product + other
 
 
 @kernel(writes=("slopes",))
@@ -151,17 +151,16 @@ def descend_residual(
     """Coordinate descent over the diagonal and all pairs in turn, up to ``n_sweeps`` times.
 
     Pairs ``order[classes[c] : classes[c + 1]]`` have no rows in common, so that threads share them
-    and every sweep has one result; the diagonal only if ``whole``. ``constants`` (m, 4) and ``own`` (p, 4) are those of
-    :func:`curve_pairs`; ``violations`` (p + m,) is room. It ends when no condition was found
-    violated by more than ``tol``. ``done`` (2,): sweeps, and the largest violation in the last.
+    and every sweep has one result. The diagonal takes part only if ``whole``. ``constants`` (m, 4)
+    and ``own`` (p, 4) are those of :func:`curve_pairs`; ``violations`` (p + m,) is room. It ends
+    when no condition was found violated by more than ``tol``. ``done`` (2,): sweeps, and the
+    largest violation in the last.
     """
     p, m = X.shape[0], rows.shape[0]
     sweep, worst = 0, np.inf
     while sweep < n_sweeps and worst > tol:
         for i in prange(p if whole else 0):
-            violations[i] = _step_diagonal(
-                i, X, H, U, heights[i], ridge, own[i], diagonal, linear
-            )
+            violations[i] = _step_diagonal(i, X, H, U, heights[i], ridge, own[i], diagonal, linear)
         for c in range(classes.shape[0] - 1):
             for k in prange(classes[c], classes[c + 1]):
                 e = order[k]

@@ -28,7 +28,7 @@ _ROWS = 256
 
 
 class Errors(NamedTuple):
-    """Standard errors: ``precision`` (p, p), zero where a pair is; ``linear``, ``location`` (p,)."""
+    """Standard errors: ``precision`` (p, p), zero where K is; ``linear``, ``location`` (p,)."""
 
     precision: np.ndarray
     linear: np.ndarray
@@ -54,9 +54,7 @@ def row_losses(X, support, K, linear):
     return ((0.5 * h * Z - slope) * Z).sum(axis=1) - h @ K.diagonal()
 
 
-def residual_errors(
-    X, support, K, linear, *, sample_weight=None, ridge=0.0, assume_centered=False
-):
+def residual_errors(X, support, K, linear, *, sample_weight=None, ridge=0.0, assume_centered=False):
     """Standard errors of K, eta and the location where the loss has its minimum.
 
     The sandwich H^-1 V H^-1 / n over eta, the diagonal, and the pairs that are not zero in ``K``:

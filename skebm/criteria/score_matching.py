@@ -24,10 +24,8 @@ of the Royal Statistical Society B 74.
 
 import numpy as np
 
+from skebm.criteria._leap import RUNAWAY
 from skebm.criteria._pairs import Pairs, Solution
-
-# Diagonals of K beyond so many times that of the start: the loss has no minimum.
-RUNAWAY = 1e8
 
 # Violations, as shares of the penalty, below which most pairs have found their sign.
 _ROUGH = 1e-2
@@ -79,7 +77,7 @@ def _near(penalty, later):
 
 def _settled(form, pairs, penalty, tol, max_iter):
     """Descend along ``pairs``; those that are zero when most is done are put aside."""
-    n_iter, _, kkt = form.descend(pairs, penalty, max(tol, _ROUGH * penalty), max_iter)
+    n_iter, *_ = form.descend(pairs, penalty, max(tol, _ROUGH * penalty), max_iter)
     pairs = pairs.narrowed()
     more, objective, kkt = form.descend(pairs, penalty, tol, max(max_iter - n_iter, 1))
     return Solution(pairs.narrowed(), objective, kkt, n_iter + more)

@@ -11,9 +11,8 @@ Given all other spins the log-odds of spin i at inverse temperature beta are
 
 where g are the local fields of the *base*: another model, in most cases one without couplings.
 
-Sparse couplings are lists of neighbours, in the same order. To colour their graph, and to work on
-all spins of one colour at once, would fill the same lanes another way: it pays only for a single
-chain.
+Sparse couplings are lists of neighbours, in the same order. Where they are few, and chains too,
+spins of one colour fill the lanes instead: :mod:`skebm.energies._ising_colours`.
 """
 
 import math
@@ -28,7 +27,7 @@ from skebm._numerics import exp
 from skebm._rng import BLOCK, fill_bits, uniform
 from skebm._simd import combine_blocks, lanes, square_side, transpose_square
 
-_DRAW = 0  # stream of random numbers
+DRAW = 0  # stream of random numbers
 
 # Work of drawing one spin of one chain, in the time of so many flops of a dense product.
 _DRAW_FLOPS = 80.0
@@ -141,7 +140,7 @@ def fill_uniforms(key, first_chain, step, block, tile):
     u, bits = tile.u, tile.bits
     width, side, like = lanes(u), square_side(u), u[0]
     for r in range(width):
-        fill_bits(key, first_chain + r, step, _DRAW, block, bits)
+        fill_bits(key, first_chain + r, step, DRAW, block, bits)
         row = u[r * BLOCK : (r + 1) * BLOCK]
         for k in range(BLOCK):
             row[k] = uniform(bits[k], like)
@@ -160,23 +159,30 @@ def fill_field(model, i, spins, field):
 
 
 @inline
-def draw_spin(model, base, i, random, follow, tile):
-    """Draw spin i of all chains; random (L,) uniforms.
+def decide(random, tile):
+    """outcome_r <- the new spin of every lane, from its fields; random (L,) uniforms.
 
-    u < sigmoid(x) is asked as u (1 + e^-x) < 1. The potential may ``follow`` the flips.
+    u < sigmoid(x) is asked as u (1 + e^-x) < 1.
     """
-    width, one = lanes(tile.field), tile.field.dtype.type(1)
-    minus_two = tile.field.dtype.type(-2)
     # Names of their own: what is looked up within a loop keeps it from becoming vectors.
-    spins, field, other = tile.spins[i * width : (i + 1) * width], tile.field, tile.other
-    beta, potential, outcome = tile.beta, tile.potential, tile.outcome
-    fill_field(model, i, tile.spins, field)
-    fill_field(base, i, tile.spins, other)
+    field, other, beta, outcome = tile.field, tile.other, tile.beta, tile.outcome
+    width, one, minus_two = lanes(field), field.dtype.type(1), field.dtype.type(-2)
     for r in range(width):
         outcome[r] = minus_two * (other[r] + beta[r] * (field[r] - other[r]))
     for r in range(width):
         odds = random[r] * (one + exp(outcome[r]))
         outcome[r] = one if odds < one else -one
+
+
+@inline
+def draw_spin(model, base, i, random, follow, tile):
+    """Draw spin i of all chains; random (L,) uniforms. The potential may ``follow`` the flips."""
+    width = lanes(tile.field)
+    spins, field, other = tile.spins[i * width : (i + 1) * width], tile.field, tile.other
+    potential, outcome = tile.potential, tile.outcome
+    fill_field(model, i, tile.spins, field)
+    fill_field(base, i, tile.spins, other)
+    decide(random, tile)
     if follow:
         for r in range(width):
             change = np.float64(outcome[r] - spins[r])

@@ -16,8 +16,8 @@ from skebm.energies._independent_normals import IndependentNormals
 
 _EXACT = 101  # purpose of random numbers
 
-# Temperatures after which annealing sums its potential anew.
-_SEGMENT = 64
+# Temperatures after which annealing sums its potential anew: so many, or the work of a call.
+_SEGMENT, _SEGMENT_FLOPS = 64, 4e9
 
 # Scattered states spread so many times as widely as the model.
 _SCATTER = 3.0
@@ -188,10 +188,12 @@ class Gaussian(Energy):
         self.require_density()
         betas, weights = np.asarray(betas, dtype=np.float64), log_weights.copy()
         states, (base, constant) = np.array(X, self.dtype, order="C"), base
-        for part, done, count in self._calls(len(betas) - 1, len(X), _SEGMENT, len(base.K)):
+        flops = sweep_flops(CHUNK, self._quadratic, self._box, len(base.K))
+        segment = int(np.clip(_SEGMENT_FLOPS / flops, 1, _SEGMENT))  # of the models alone
+        for part, done, count in self._calls(len(betas) - 1, len(X), segment, len(base.K)):
             _gaussian_chains.anneal_normals(
                 self._quadratic, base, self._box, betas[done : done + count + 1], key,
-                first_chain + part.start, step + done, bool(betas[0] > betas[-1]), _SEGMENT,
+                first_chain + part.start, step + done, bool(betas[0] > betas[-1]), segment,
                 states[part], weights[part], parallel=self._is_large(len(X), count),
             )  # fmt: skip
         X[:] = states

@@ -8,7 +8,13 @@ from scipy.special import expit, logit
 from skebm._bits import Packed, unpack
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm._rng import host_generator
-from skebm.energies import _ising_chains, _ising_exact, _ising_moments, _ising_rows
+from skebm.energies import (
+    _ising_chains,
+    _ising_colours,
+    _ising_exact,
+    _ising_moments,
+    _ising_rows,
+)
 from skebm.energies._base import LONGEST, Energy, ExactMoments
 from skebm.energies._ising_chains import sweep_flops
 
@@ -156,12 +162,22 @@ class Ising(Energy):
     def _sweep(self, X, beta, base, key, step, n_sweeps, first_chain, backwards):
         beta = np.broadcast_to(np.asarray(beta, dtype=np.float64), len(X)).copy()
         states, base = np.array(X, self.dtype, order="C"), self._base_spins(base)
+        if self._goes_by_colours(len(X), n_sweeps):
+            move, model = _ising_colours.gibbs_coloured_spins, (self._spins, base.h, self._colours)
+        else:
+            move, model = _ising_chains.gibbs_spins, (self._spins, base)
         for part, done, count in self._calls(n_sweeps, len(X)):
-            _ising_chains.gibbs_spins(
-                self._spins, base, beta[part], key, first_chain + part.start, step + done, count,
-                backwards, states[part], parallel=self._is_large(len(X), count),
+            move(
+                *model, beta[part], key, first_chain + part.start, step + done, count, backwards,
+                states[part], parallel=self._is_large(len(X), count),
             )  # fmt: skip
         X[:] = states
+
+    def _goes_by_colours(self, n_chains, n_sweeps):
+        """Which way is faster; the bits are the same."""
+        if not _ising_colours.few_chains(self._spins, n_chains, n_sweeps):
+            return False
+        return _ising_colours.pays(self._colours, n_chains)
 
     def sweep_clamped(self, X, known, key, *, step=0, n_sweeps=1, first_chain=0):
         """Sweeps that keep ``known`` where it is not NaN; returns the mean of E[s_i | others]."""
@@ -212,6 +228,10 @@ class Ising(Energy):
     @functools.cached_property
     def _spins(self):
         return _ising_chains.spins_of(self.coupling, self.field)
+
+    @functools.cached_property
+    def _colours(self):
+        return _ising_colours.colours_of(self._spins)
 
     # -- log Z ---------------------------------------------------------------------------------
 

@@ -10,8 +10,11 @@ _GROWTH, _FIRST = 2.0, 1e-3
 # Least eigenvalue of a matrix made definite, as a share of the mean of its diagonal.
 _FLOOR = 1e-3
 
-# Steps of alternating directions at the most.
-_MOST = 10_000
+_COMPLAINT = (
+    "the precision is not positive definite, its least eigenvalue is {:.3g} of scaled columns, so "
+    "that it is no distribution: it cannot be scored or drawn from. Raise alpha or ridge, or set "
+    "ensure_pd to 'ridge' or 'project'."
+)
 
 
 def made_definite(estimator, data, solution, alpha):
@@ -24,11 +27,7 @@ def made_definite(estimator, data, solution, alpha):
     if estimator.ensure_pd == "project":
         return _projected(estimator, data, solution, alpha), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
-    return solution, ridge, (
-        f"the precision is not positive definite, its least eigenvalue is {least:.3g} of scaled "
-        "columns, so that it is no distribution: it cannot be scored or drawn from. Raise alpha "
-        "or ridge, or set ensure_pd to 'ridge' or 'project'."
-    )
+    return solution, ridge, _COMPLAINT.format(least)
 
 
 def _with_more_ridge(estimator, data, solution, alpha, ridge):
@@ -47,6 +46,11 @@ def _projected(estimator, data, solution, alpha):
     floor = _FLOOR * float(K.diagonal().mean())
     tol = min(estimator.tol, 1e-2 * floor)
     found = minimise_definite(
-        data.form(estimator.ridge), alpha, K, floor=floor, tol=tol, max_iter=_MOST
+        data.form(estimator.ridge),
+        alpha,
+        K,
+        floor=floor,
+        tol=tol,
+        max_iter=estimator.max_iter,
     )
     return found._replace(n_iter=solution.n_iter + found.n_iter)

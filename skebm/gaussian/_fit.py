@@ -15,7 +15,7 @@ from skebm.criteria._pairs import Solution
 from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
 from skebm.gaussian._definite import made_definite
 from skebm.gaussian._learning import data_of, learn
-from skebm.gaussian._model import BaseGaussian, Training
+from skebm.gaussian._model import BaseGaussian, Terms, Training
 
 
 class Chosen(NamedTuple):
@@ -81,7 +81,7 @@ class LearnsByScoreMatching(BaseGaussian):
             solution, ridge, complaint = made_definite(
                 self, chosen.data, chosen.solution, chosen.alpha
             )
-            self._keep(data, solution, ridge, *kept)
+            self._keep(chosen, solution, ridge, *kept)
             vars(self).update(chosen.found)
         self._warn_of_data(data)
         complaints = [*chosen.complaints, *self._complaints(solution, chosen.alpha, complaint)]
@@ -108,8 +108,9 @@ class LearnsByScoreMatching(BaseGaussian):
             return None
         return data.start(known)
 
-    def _keep(self, data, solution, ridge, X, weights):
+    def _keep(self, chosen, solution, ridge, X, weights):
         """Set all fitted attributes."""
+        data = chosen.data
         learned = data.learned(solution)
         known_rows = self.covariance != "precomputed"
         support = support_of(self, len(learned.precision))
@@ -123,12 +124,18 @@ class LearnsByScoreMatching(BaseGaussian):
             ridge_=ridge,
             n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
             _training=Training(X, weights) if known_rows else None,
+            _terms=self._terms_of(chosen, len(learned.precision), ridge),
             _marginal=None if is_real(self) else data.marginals(),
             _box=(support.low, support.high),
             _entropy=draw_entropy(self.random_state),
             _kept_log_partition=None,
             _kept_covariance=None,
         )
+
+    def _terms_of(self, chosen, p, ridge):
+        terms, weights = Terms.of(self, p, chosen.alpha, ridge), chosen.data.weights
+        forbidden = weights is not None and bool(np.isinf(weights).any())
+        return terms._replace(restricted=terms.restricted or forbidden)
 
     def _warn_of_data(self, data):
         name = type(self).__name__

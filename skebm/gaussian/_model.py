@@ -11,9 +11,11 @@ from skebm._base import UnnormalizedModel
 from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
 from skebm._validation import Choice, check_parameters, check_real
+from skebm.criteria._support import Support
 from skebm.energies import Gaussian
-from skebm.gaussian._asked import check_inside, is_real, support_of
+from skebm.gaussian._asked import check_inside, checked_weights, is_real, support_of
 from skebm.gaussian._draws import DrawsReals
+from skebm.gaussian._inference import InfersEdges
 
 # Rounding errors that two entries of a symmetric matrix may differ by, as a share of the largest.
 _ROUNDING = 1e-10
@@ -26,7 +28,35 @@ class Training(NamedTuple):
     weights: np.ndarray
 
 
-class BaseGaussian(DrawsReals, UnnormalizedModel):
+class Terms(NamedTuple):
+    """How a model was learned, whatever is set afterwards.
+
+    ``penalised`` if there was an L1 penalty ``alpha`` on some pair, ``restricted`` if some pairs
+    must be zero.
+    """
+
+    alpha: float
+    ridge: float
+    penalised: bool
+    restricted: bool
+    standardize: bool
+    assume_centered: bool
+    covariance: str | None
+    support: Support
+
+    @classmethod
+    def of(cls, estimator, p, alpha, ridge):
+        """Those of an estimator that is fitted at these penalties to p columns."""
+        W = checked_weights(type(estimator).__name__, estimator.alpha_weights, p)
+        penalised = alpha > 0 and (W is None or bool((np.isfinite(W) & (W > 0)).any()))
+        restricted = W is not None and bool(np.isinf(W).any())
+        return cls(
+            alpha, ridge, penalised, restricted, estimator.standardize, estimator.assume_centered,
+            estimator.covariance, support_of(estimator, p),
+        )  # fmt: skip
+
+
+class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
     """A Gaussian model, on the reals or inside bounds, as a density estimator."""
 
     @classmethod
@@ -72,6 +102,7 @@ class BaseGaussian(DrawsReals, UnnormalizedModel):
             n_edges_=int(np.count_nonzero(np.triu(K, 1))),
             n_iter_=0,
             _training=None,
+            _terms=Terms.of(estimator, len(mu), 0.0, 0.0),
             _marginal=None,
             _box=(support.low, support.high),
             _entropy=draw_entropy(estimator.random_state),
