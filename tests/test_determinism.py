@@ -25,6 +25,9 @@ from skebm import (
     criteria,
     energies,
 )
+from skebm.criteria import score_matching
+from skebm.criteria._residual_form import ResidualForm
+from skebm.criteria._support import Support
 from skebm.energies import BernoulliRBM, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
@@ -144,10 +147,22 @@ def learned_ising(dtype, n_jobs=None, random_state=0):
     yield from (exact.coupling_, *exact.standard_errors().values())
 
 
+def precisions_from_rows(n_jobs=None, **_):
+    """Precision matrices by score matching, inside bounds and from few rows."""
+    X, support = np.random.default_rng(4).gamma(2.0, size=(40, 20)), "nonnegative"
+    X[:, 1::2] += X[:, ::2]
+    for bounds, alphas in ((support, [0.05, 0.0]), ("real", [0.4, 0.3])):
+        form = ResidualForm(X, Support.of(bounds, 20, "log1p", 1.0), ridge=0.1)
+        with _jit.threads(n_jobs):
+            for solution in score_matching.path(form, alphas):
+                yield from (solution.pairs.toarray(), form.linear_term(solution.pairs))
+
+
 def digest(dtype, **params):
     total, shared = hashlib.sha256(), {k: v for k, v in params.items() if k != "verbose"}
     for array in (
-        *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared)
+        *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared),
+        *precisions_from_rows(**shared),
     ):  # fmt: skip
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
@@ -182,12 +197,15 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "add_conditionals", "anneal", "anneal_between", "anneal_spins", "curvature_blocks",
-        "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared", "_enumerate",
-        "follow_flips", "gibbs", "gibbs_clamped", "gibbs_clamped_spins", "gibbs_spins",
-        "hidden_probability", "local_fields", "log_path", "log_pseudolikelihood",
+        "add_conditionals", "anneal", "anneal_between", "anneal_spins", "colour_pairs",
+        "curvature_blocks", "curve_nodes", "curve_pairs", "descend_nodes", "descend_pairs",
+        "descend_residual", "descend_shared", "_enumerate", "fill_residuals", "follow_flips",
+        "gibbs", "gibbs_clamped", "gibbs_clamped_spins", "gibbs_spins",
+        "hidden_probability", "list_marked", "local_fields", "log_path", "log_pseudolikelihood",
+        "look_at_residuals",
         "multiply_blocks", "multiply_shared", "pack_ones", "packed_hidden_probability",
-        "packed_log_path", "plus_probability", "ratio_matching", "slope_nodes", "spin_energy",
+        "packed_log_path", "plus_probability", "ratio_matching", "slope_nodes", "slope_pairs",
+        "spin_energy",
         "spin_log_pseudolikelihood", "sum_columns", "sum_moments", "sum_spins",
         "train", "visible_probability", "weigh_states",
     }  # fmt: skip

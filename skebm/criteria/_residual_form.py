@@ -4,11 +4,14 @@ The density is proportional to exp(-x'Kx / 2 + eta'x) inside, with Z = X K - 1 e
 
     sum_j [ 1/2 mean(h(x_j) Z_j^2) - mean(h'(x_j) Z_j) - K_jj mean(h(x_j)) ] + 1/2 ridge tr(K^2),
 
-h of :class:`skebm.criteria._support.Support` (Hyvarinen 2007; Yu, Drton and Shojaie 2019, eq. for
-h_j as here). It is quadratic in K and eta; the best eta for each K is put in, or eta is 0. With
-h = 1 it is the loss of :class:`~skebm.criteria._covariance_form.CovarianceForm` at S + ridge I, S
-the covariance of the rows, which is not formed: that is how many more variables than rows are
-learned from. ``ridge`` multiplies the same squares of entries here as there, whatever h.
+h of :class:`skebm.criteria._support.Support` (Hyvarinen 2007 for h = x^2; Yu, Drton and Shojaie
+2019). It is the mean of h s^2 / 2 + h ds/dx_j + h' s over rows, s = -Z_j the slope of the log
+density, integrated by parts, which needs h = 0 at bounds. It is quadratic in K and eta; the best eta
+for each K is put in, or eta is 0.
+
+With h = 1 it is the loss of :class:`~skebm.criteria._covariance_form.CovarianceForm` at
+S + ridge I, S the covariance of the rows, which is not formed: that is how many more variables than
+rows are learned from. ``ridge`` multiplies the same squares of entries here as there, whatever h.
 
 Memory is that of five to six copies of the rows, and a few numbers for each pair at work; one of
 those costs O(n) per sweep, all pairs together one product of matrices, 2 n p^2 operations.
@@ -36,8 +39,9 @@ from skebm.criteria._leap import leap, where
 from skebm.criteria._residual_kernels import TILE
 from skebm.criteria.score_matching import RUNAWAY
 
-# Sweeps after which conjugate gradients are tried, and directions that they take at first.
-_PATIENCE, _DIRECTIONS = 20, 50
+# Sweeps after which conjugate gradients are tried, without penalties and with some, where signs are
+# often in their way; and directions that they take at first.
+_PATIENCE, _DIRECTIONS = (10, 100), 50
 
 # Tiles of marks that are kept at a time, eight megabytes of them.
 _TILES = 512
@@ -137,9 +141,9 @@ class ResidualForm:
         self.refill(pairs)
         sweep, penalties = self._sweeper(pairs, penalty, tol), penalty * self.weights_of(pairs)
         total, directions, origin = 0, _DIRECTIONS, None
-        limit = RUNAWAY * self.diagonal().max()
+        patience, limit = _PATIENCE[bool(penalties.any())], RUNAWAY * self.diagonal().max()
         while True:
-            done, worst = sweep(max(1, min(_PATIENCE, max_sweeps - total)))
+            done, worst = sweep(max(1, min(patience, max_sweeps - total)))
             total += done
             if not worst > tol or total >= max_sweeps or pairs.diagonal.max() > limit:
                 break
