@@ -36,7 +36,7 @@ def draw_graph(model, X, columns, path):
     """Correlations beside partial correlations, columns in an order that keeps groups together."""
     if (Figure := _figure_class()) is None:
         return
-    figure = Figure(figsize=(13, 6.4), layout="constrained")
+    figure = Figure(figsize=(13, 5.6), layout="constrained")
     edges = f"{model.n_edges_} edges, alpha {model.alpha:g}"
     figure.suptitle(f"{type(model).__name__}, {edges}", fontsize=13)
     correlation, partial = np.corrcoef(X, rowvar=False), model.partial_correlation_
