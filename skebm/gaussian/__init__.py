@@ -3,9 +3,9 @@
 .. math::  p(x) \\propto e^{-(x - \\mu)' K (x - \\mu) / 2}
 
 on the reals, on non-negative numbers or in a box. One file per estimator; ``_covariance.py`` is
-what is known of the data, ``_fit.py`` how a model is learned from it, ``_model.py`` what is asked of
-a fitted one, ``_definite.py`` what is done where it is no distribution, ``_inference.py`` how sure
-one can be of its edges (``_judged.py`` from which rows, ``_errors.py`` by which formulas).
+what is known of the data, ``_fit.py`` how a model is learned from it, ``_model.py`` what is asked
+of a fitted one, ``_definite.py`` what is done where it is no distribution, ``_inference.py`` how
+sure one can be of its edges (``_judged.py`` by which rows, ``_errors.py`` by which formulas).
 """
 
 from skebm.gaussian._score_matching import ScoreMatchingGaussian
