@@ -24,8 +24,8 @@ from skebm import (
     RatioMatchingIsing,
     RdmRBM,
     __version__,
+    _continuous,
 )
-from skebm import _continuous
 from skebm._picture import draw_picture
 
 SEED = 0

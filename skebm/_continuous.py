@@ -111,8 +111,9 @@ def _list_edges(model, columns):
     """How many edges are sure, and the strongest of them with intervals."""
     tests, partial = model.edge_pvalues(fdr=_FDR), model.partial_correlation_
     print(
-        f"\n{type(model).__name__} has {model.n_edges_} edges; {tests.graph.nnz // 2} pairs are not "
-        f"independent given all others, at a false discovery rate of {_FDR:.0%}.\nThe strongest:"
+        f"\n{type(model).__name__} has {model.n_edges_} edges; {tests.graph.nnz // 2} pairs are "
+        "not independent given all others, at a false discovery rate of "
+        f"{_FDR:.0%}.\nThe strongest:"
     )
     rows, ends = np.triu_indices(len(partial), 1)
     strongest = np.argsort(-np.abs(partial[rows, ends]), kind="stable")[:_LISTED]
