@@ -753,3 +753,20 @@ def score_matching_descent(S, penalty, ridge=0.0, n_sweeps=2000):
                 size = max(abs(z) - 2.0 * penalty[i, j], 0.0)
                 K[i, j] = K[j, i] = np.sign(z) * size / (S[i, i] + S[j, j] + 2.0 * ridge)
     return K
+
+
+def held_out_score_matching_loss(K, X, weights, location, scale):
+    """1/2 tr(K S K) - tr K, K of scaled columns, S the products of others in its units.
+
+    Each entry of S is the weighted mean over the rows that know both columns.
+    """
+    p, S = len(K), np.zeros((len(K), len(K)))
+    for i in range(p):
+        for j in range(p):
+            total = share = 0.0
+            for x, weight in zip(X, weights):
+                product = (x[i] - location[i]) / scale[i] * (x[j] - location[j]) / scale[j]
+                if not np.isnan(product):
+                    total, share = total + weight * product, share + weight
+            S[i, j] = total / share
+    return score_matching_objective(K, S, np.zeros((p, p)))
