@@ -30,8 +30,7 @@ LAYERS = {
     "_base": BASE,
     "__init__": TOP,
     "__main__": TOP,
-    "_continuous": TOP,
-    "_picture": TOP,
+    "_command": TOP,
 }  # fmt: skip
 
 
@@ -403,7 +402,7 @@ def test_purposes_of_random_numbers_are_unique():
 def test_the_map_names_every_room():
     for name in SOURCES:
         room = part(name).removesuffix(".py")
-        if room not in ("__init__", "__main__", "_version", "_picture"):
+        if room not in ("__init__", "__main__", "_version"):
             assert room in skebm.__doc__, f"the package docstring does not mention {name}"
 
 

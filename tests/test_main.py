@@ -6,8 +6,19 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.covariance import EmpiricalCovariance, GraphicalLasso
+from sklearn.mixture import GaussianMixture
+from sklearn.neural_network import BernoulliRBM
 
-from skebm import CDRBM, PCDRBM, PseudoLikelihoodIsing, RdmRBM, __main__
+from skebm import (
+    CDRBM,
+    PCDRBM,
+    PseudoLikelihoodIsing,
+    RdmRBM,
+    ScoreMatchingGaussian,
+    __main__,
+)
+from skebm._command import _binary, _continuous, _data, _search
 from skebm.datasets import make_bars_and_stripes
 
 
@@ -22,11 +33,29 @@ def small(monkeypatch, tmp_path):
     seed = {"random_state": 0}
     grid = [
         {"model": [CDRBM(3, n_iter=2, **seed), PCDRBM(3, n_iter=2, **seed)]},
-        {"model": [RdmRBM(3, n_iter=2, **seed), __main__.BernoulliRBM(3, n_iter=2, **seed)]},
+        {"model": [RdmRBM(3, n_iter=2, **seed), BernoulliRBM(3, n_iter=2, **seed)]},
     ]
-    monkeypatch.setattr(__main__, "_grid", lambda: grid)
+    monkeypatch.setattr(_binary, "grid", lambda: grid)
+    monkeypatch.setattr(_continuous, "grid", small_grid)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def small_grid(n_rows, n_columns):
+    """Candidates for continuous data; the last of them always fails."""
+    return [
+        {"model": [ScoreMatchingGaussian()], "model__alpha": [0.1, 0.03], "model__ridge": [0.01]},
+        {"model": [EmpiricalCovariance(), GraphicalLasso(0.1), GraphicalLasso(max_iter=-1)]},
+        {"model": [GaussianMixture(random_state=0)], "model__n_components": [1, 2]},
+    ]
+
+
+@pytest.fixture
+def chain():
+    """Normal rows, of which neighbouring columns depend on each other, and no others."""
+    precision = np.eye(5) + 0.45 * (np.eye(5, k=1) + np.eye(5, k=-1))
+    truth = ScoreMatchingGaussian.from_parameters(precision, np.arange(5.0))
+    return truth.sample(400, random_state=0)
 
 
 def table(text):
@@ -71,9 +100,9 @@ def test_picture(small, matrix, capsys):
 
 
 def test_constant_columns_do_not_flood_the_page(small, matrix, capsys, monkeypatch):
-    grid = [{"model": [PseudoLikelihoodIsing(), __main__.BernoulliRBM(3, n_iter=2)]},
+    grid = [{"model": [PseudoLikelihoodIsing(), BernoulliRBM(3, n_iter=2)]},
             {"model": [PCDRBM(3, n_iter=2, random_state=0)]}]  # fmt: skip
-    monkeypatch.setattr(__main__, "_grid", lambda: grid)
+    monkeypatch.setattr(_binary, "grid", lambda: grid)
     np.savez("X.npz", np.column_stack([matrix, np.zeros(len(matrix))]))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
@@ -91,6 +120,137 @@ def test_without_matplotlib_it_says_so(small, matrix, capsys, monkeypatch):
     assert not (small / "skebm.png").exists()
 
 
+# -- continuous data ---------------------------------------------------------------------------
+
+
+def test_continuous_files_are_modelled_too(small, chain, capsys):
+    np.savez("X.npz", chain)
+    header = 'size,"depth, mean",width,age,'
+    np.savetxt("X.csv", chain, delimiter=",", header=header, comments="", fmt="%.17g")
+    for name, first in (("X.npz", "column 1 – column 2"), ("X.csv", "size – depth, mean")):
+        assert __main__.main(["--data", name, "--figure", "p.png"]) == 0
+        shown = capsys.readouterr().out
+        assert f"{name}, 300 training and 100 test rows, columns standardised." in shown
+        assert "Candidates that failed, or have no likelihood: 1 of GraphicalLasso." in shown
+        assert first in shown and "Dependent given all other columns" in shown
+        assert ("width – age" in shown) == (name == "X.csv")
+    assert "age – column 5" in shown
+
+
+def test_the_table_of_continuous_models(small, chain, capsys):
+    """The same numbers as by hand, all in nats, with the scores that were chosen by."""
+    np.savez("X.npz", chain)
+    assert __main__.main(["--data", "X.npz"]) == 0
+    shown = capsys.readouterr().out
+    rows = shown[shown.index("---") :].splitlines()[1:6]
+    names = [row.split()[0] for row in rows]
+    assert set(names[:4]) == {"ScoreMatchingGaussian", "EmpiricalCovariance", "GraphicalLasso",
+                              "GaussianMixture"}  # fmt: skip
+    assert names[4] == "independent"
+    likelihoods = dict(zip(names, (float(row.split(" ± ")[0].split()[-1]) for row in rows)))
+    train, test = _continuous.train_test_split(chain, test_size=0.25, random_state=0)
+    scale = _continuous.StandardScaler().fit(train)
+    exact = EmpiricalCovariance().fit(scale.transform(train)).score(scale.transform(test))
+    assert likelihoods["EmpiricalCovariance"] == pytest.approx(exact, abs=6e-4)
+    assert min(likelihoods, key=likelihoods.get) == "independent"
+    held_out = max(float(row.split(" ± ")[0].split()[-2]) for row in rows[:4])
+    assert f"Chosen by held-out log-likelihood, {held_out:.3f} nats in the mean" in shown
+    assert all("exact" in row for row in rows)
+
+
+def test_strongest_edges_are_those_of_the_truth(small, chain, capsys):
+    np.savez("X.npz", chain)
+    assert __main__.main(["--data", "X.npz"]) == 0
+    lines = capsys.readouterr().out.split("adjusted p\n")[1].splitlines()[:4]
+    found = {tuple(line.split("  ")[0].strip().split(" – ")) for line in lines}
+    assert found == {(f"column {j}", f"column {j + 1}") for j in range(1, 5)}
+    for line in lines:  # K has 0.45 there, of standardised columns more
+        low, high = line.split("(")[1].split(")")[0].split(" to ")
+        assert 0 < float(low) < float(high) and float(line.split()[-1]) < 0.05
+
+
+def test_picture_of_the_graph(small, chain, capsys):
+    pytest.importorskip("matplotlib")
+    np.savez("X.npz", np.column_stack([chain, np.full(len(chain), 3.0)]))  # a constant one
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert __main__.main(["--data", "X.npz", "--figure", "g.png"]) == 0
+    assert "Picture: g.png" in capsys.readouterr().out
+    assert (small / "g.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_without_a_file_both_jobs_run(small, matrix, chain, capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    labels = np.arange(len(matrix)) % 2
+    monkeypatch.setattr(_data, "digits", lambda: _data.Data("few", matrix, True, labels))
+    names = list("abcde")
+    monkeypatch.setattr(
+        _data, "measurements", lambda: _data.Data("more", chain, False, None, names)
+    )
+    assert __main__.main([]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("Chosen by held-out log-likelihood") == 2
+    assert f"skebm {__main__.__version__}: few, 60 training" in shown
+    assert "\nmore, 300 training and 100 test rows" in shown
+    assert (small / "skebm.png").exists() and (small / "skebm-graph.png").exists()
+
+
+def test_the_real_data_and_grids_fit_together():
+    data = _data.measurements()
+    assert data.X.shape == (569, 30) == (569, len(data.columns))
+    assert len(_search.ParameterGrid(_continuous.grid(284, 30))) == 13
+    models = [part["model"][0] for part in _continuous.grid(50, 4000)]
+    assert not any(isinstance(model, GraphicalLasso | GaussianMixture) for model in models)
+
+
+def test_progress_shows_the_best_mean_over_folds(capsys):
+    """Not the best fold; candidates of which a fold failed have no mean."""
+    progress = _search._Progress(lambda pipeline, X: X, 30)
+    for alpha, folds in ((0.1, (-1.0, -9.0, -5.0)), (0.2, (-4.0, -4.0, -4.0)), (0.3, (-1.0,))):
+        for score in folds:
+            progress([ScoreMatchingGaussian(alpha)], score)
+    progress.close()
+    line = "  7/30 fits, best mean of 3 folds so far -4.000 nats"
+    assert capsys.readouterr().out.splitlines() == [line]
+
+
+@pytest.mark.parametrize("lowest, said", [(0.0, True), (-1.0, False), (50.0, False)])
+def test_data_that_are_never_negative(capsys, lowest, said):
+    X = lowest + np.random.default_rng(0).exponential(size=(100, 2))
+    _continuous._print_remarks(X, ["a", "b"])
+    assert ('support="nonnegative"' in capsys.readouterr().out) is said
+
+
+@pytest.mark.parametrize("word", ["", "NA", "nan", " "])
+def test_gaps_are_refused_with_what_is_accepted(small, chain, capsys, word):
+    lines = [",".join(f"{x:.3f}" for x in row) for row in chain]
+    lines[3] = lines[3].replace(lines[3].split(",")[1], word, 1)
+    (small / "gap.csv").write_text("a,b,c,d,e\n" + "\n".join(lines))
+    assert __main__.main(["--data", "gap.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "1 of 2000 cells are empty or NaN, the first in row 4, column b;" in said
+    assert "takes complete matrices" in said and "missing='pairwise'" in said
+
+
+def test_names_of_binary_columns_reach_the_picture(small, matrix, monkeypatch):
+    Figure = pytest.importorskip("matplotlib.figure").Figure
+    names, save = "one,two,three,four,five,six", Figure.savefig
+    np.savetxt("X.csv", matrix[:, :6], fmt="%d", delimiter=",", header=names, comments="")
+    shown = []
+
+    def record(figure, *args, **kwargs):
+        for axes in figure.axes:
+            shown.append([label.get_text() for label in axes.get_xticklabels()])
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    assert __main__.main(["--data", "X.csv"]) == 0
+    assert names.split(",") in shown
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
 def write_bad_files(folder, matrix):
     np.savez(folder / "two.npz", a=matrix, b=matrix)
     np.savez(folder / "greys.npz", matrix / 2)
@@ -98,6 +258,8 @@ def write_bad_files(folder, matrix):
     np.savez(folder / "flat.npz", matrix[0])
     np.savez(folder / "narrow.npz", matrix[:, :0])
     np.savez(folder / "words.npz", np.array([["a", "b"]] * 30))
+    np.savez(folder / "infinite.npz", np.where(matrix, np.inf, 0.5))
+    (folder / "ragged.csv").write_text("a,b\n" + "1,2,3\n" * 30)
     np.savez(folder / "mixed.npz", np.where(matrix, 1, -1) * (matrix[::-1] > 0))
     (folder / "empty.npz").write_bytes(b"")
     (folder / "broken.npz").write_bytes((folder / "two.npz").read_bytes()[:100])
@@ -111,6 +273,7 @@ def write_bad_files(folder, matrix):
 BAD_FILES = [
     "two.npz", "greys.npz", "short.npz", "flat.npz", "narrow.npz", "words.npz", "mixed.npz",
     "empty.npz", "broken.npz", "renamed.npz", "words.csv", "empty.csv", "matrix.txt", "none.npz",
+    "infinite.npz", "ragged.csv",
 ]  # fmt: skip
 
 
@@ -128,7 +291,7 @@ def test_bad_files_end_in_a_sentence(tmp_path, matrix, capsys, name):
 @pytest.mark.parametrize("figure", ["missing/p.png", "p.xyz", "p"])
 def test_bad_figure_is_refused_before_any_work(tmp_path, monkeypatch, capsys, figure):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(__main__, "run", None)
+    monkeypatch.setattr(__main__, "_jobs", None)
     with pytest.raises(SystemExit, match="2"):
         __main__.main(["--figure", figure])
     assert "--figure must be a .png file" in capsys.readouterr().err

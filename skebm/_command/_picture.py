@@ -1,4 +1,4 @@
-"""The picture of the main job; matplotlib is optional."""
+"""The pictures of the jobs; matplotlib is optional."""
 
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
@@ -9,7 +9,7 @@ SEED = 0
 _MOST_NAMES = 60
 
 
-def draw_picture(best, models, X_test, path):
+def draw_picture(best, models, X_test, columns, path):
     """Data beside samples, filters, and the learning curves; says where it went, or why not."""
     if (Figure := _figure_class()) is None:
         return
@@ -26,35 +26,52 @@ def draw_picture(best, models, X_test, path):
         many = best.sample(len(X_test), random_state=SEED)
         _show_agreement(panels[0, 0], X_test.mean(0), many.mean(0), "Means")
         _show_agreement(panels[0, 1], *_covariances(X_test, many), "Covariances of pairs")
-        _show_weights(panels[1, 0], best.components_)
+        _show_weights(panels[1, 0], best.components_, columns)
     _show_curves(panels[1, 1], models)
     figure.savefig(path, dpi=100)
     print(f"\nPicture: {path}")
 
 
-def draw_graph(model, X, columns, path):
-    """Correlations beside partial correlations, columns in an order that keeps groups together."""
+def draw_graph(model, X, sure, columns, path):
+    """Correlations beside partial correlations, columns in an order that keeps groups together.
+
+    ``sure`` says which pairs get a dot.
+    """
     if (Figure := _figure_class()) is None:
         return
-    figure = Figure(figsize=(13, 5.6), layout="constrained")
-    edges = f"{model.n_edges_} edges, alpha {model.alpha:g}"
-    figure.suptitle(f"{type(model).__name__}, {edges}", fontsize=13)
-    correlation, partial = np.corrcoef(X, rowvar=False), model.partial_correlation_
-    order = leaves_list(linkage(1.0 - np.abs(correlation)[np.triu_indices(len(partial), 1)]))
+    figure = Figure(figsize=(13, 6.6), layout="constrained")
+    figure.suptitle(f"{type(model).__name__}, {model.n_edges_} edges", fontsize=13)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = np.nan_to_num(np.corrcoef(X, rowvar=False))
+    order = _neighbours_together(correlation)
     panels = figure.subplots(1, 2)
-    for axes, matrix, title in (
-        (panels[0], correlation, "Correlations of the data"),
-        (panels[1], partial, "Partial correlations of the model (white: no edge)"),
-    ):
-        shown = matrix[np.ix_(order, order)]
-        np.fill_diagonal(shown, np.nan)
-        image = axes.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-        axes.set(title=title, xticks=[], yticks=[])
-        if len(order) <= _MOST_NAMES:
-            axes.set_yticks(range(len(order)), [str(columns[i]) for i in order], fontsize=7)
+    image = _show_matrix(panels[0], correlation, order, columns, "Correlations of the data")
+    title = "Partial correlations of the model (dots: sure edges)"
+    _show_matrix(panels[1], model.partial_correlation_, order, columns, title)
+    if len(order) <= _MOST_NAMES:
+        down, across = np.nonzero(sure[np.ix_(order, order)])
+        panels[1].plot(across, down, ".", color="black", markersize=3)
     figure.colorbar(image, ax=panels, shrink=0.8)
     figure.savefig(path, dpi=100)
     print(f"\nPicture: {path}")
+
+
+def _neighbours_together(correlation):
+    """An order of columns in which those that go together are side by side."""
+    pairs = np.triu_indices(len(correlation), 1)
+    return leaves_list(linkage(1.0 - np.abs(correlation[pairs]), "average"))
+
+
+def _show_matrix(axes, matrix, order, columns, title):
+    shown = matrix[np.ix_(order, order)]
+    np.fill_diagonal(shown, np.nan)
+    image = axes.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    axes.set(title=title, xticks=[], yticks=[])
+    if len(order) <= _MOST_NAMES:
+        names = [columns[i] for i in order]
+        axes.set_yticks(range(len(order)), names, fontsize=8)
+        axes.set_xticks(range(len(order)), names, fontsize=8, rotation=90)
+    return image
 
 
 def _figure_class():
@@ -92,10 +109,13 @@ def _covariances(X, samples):
     return np.cov(X, rowvar=False)[pairs], np.cov(samples, rowvar=False)[pairs]
 
 
-def _show_weights(axes, weights):
+def _show_weights(axes, weights, columns):
     limit = np.abs(weights).max()
     axes.imshow(weights, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
     axes.set(title="Weights", xlabel="visible unit", ylabel="hidden unit")
+    if columns and len(columns) <= _MOST_NAMES // 2:
+        axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7)
+        axes.set_xlabel("")
 
 
 def _show_curves(axes, models):
