@@ -18,7 +18,8 @@ numbers), ``_numerics.py`` (stable functions), ``_simd.py`` and ``_words.py``
 (vector instructions), ``_bits.py`` (packed binary states and their products), ``_rows.py`` (data),
 ``_distribute.py`` (work over processes and machines), ``_lattices.py`` (graphs of spins),
 ``_validation.py`` (checks), ``_warn.py``, ``_callbacks.py``. ``datasets.py`` makes data with a
-known truth; ``__main__.py`` and ``_picture.py`` are the command ``python -m skebm``.
+known truth; ``__main__.py``, ``_continuous.py`` and ``_picture.py`` are the command
+``python -m skebm``.
 Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_base``, estimators.
 """
 

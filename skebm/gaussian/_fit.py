@@ -123,7 +123,7 @@ class LearnsByScoreMatching(BaseGaussian):
             kkt_=solution.kkt,
             ridge_=ridge,
             n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
-            _training=Training(X, weights) if known_rows else None,
+            _training=Training(X.copy(), weights.copy()) if known_rows else None,
             _terms=self._terms_of(chosen, len(learned.precision), ridge),
             _marginal=None if is_real(self) else data.marginals(),
             _box=(support.low, support.high),
