@@ -310,6 +310,17 @@ def test_one_warning_names_penalties_that_have_no_minimum():
     assert "max_iter=1 sweeps" in message and "alpha = 0.3, 0.1 (all rows, split 0" in message
 
 
+def test_penalties_without_a_model_of_some_subsample_are_not_stable():
+    X = np.random.default_rng(0).normal(size=(12, 30))
+    model = ScoreMatchingGaussianCV([0.9, 0.7, 0.6, 0.55, 0.5, 0.48], criterion="stability")
+    model.set_params(n_subsamples=5, stability_threshold=0.4, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"no minimum at alpha = .* subsample \d"):
+        model.fit(X)
+    lost = model.cv_results_["instability"] == 0.5
+    assert lost.any() and model.alpha_ > model.alphas_[lost].max()
+    assert np.isfinite(model.precision_).all() and model.edge_stability_.max() > 0
+
+
 # -- EBIC --------------------------------------------------------------------------------------
 
 
@@ -350,11 +361,15 @@ def test_instability_is_that_of_the_formula(X):
         for a, alpha in enumerate(model.alphas_):
             K = ScoreMatchingGaussian(float(alpha)).fit(X[rows]).precision_
             graphs[k, a] = (K != 0) & ~np.eye(8, dtype=bool)
+    known = int(np.isfinite(model.cv_results_["instability"]).sum())
     share = graphs.mean(axis=0)
     instability = (2 * share * (1 - share)).sum(axis=(1, 2)) / 56
     total = [instability[: a + 1].max() for a in range(6)]
-    np.testing.assert_allclose(model.cv_results_["instability"], instability)
-    np.testing.assert_allclose(model.cv_results_["total_instability"], total)
+    for name, expected in (("instability", instability), ("total_instability", total)):
+        found = model.cv_results_[name]
+        np.testing.assert_allclose(found[:known], expected[:known], atol=1e-12)
+        assert np.isnan(found[known:]).all()
+    assert known == 6 or max(instability[:known]) > 0.05
     place = max(a for a in range(6) if total[a] <= 0.05)
     assert model.alpha_ == model.alphas_[place]
     np.testing.assert_allclose(model.edge_stability_, share[place])

@@ -28,8 +28,8 @@ class ScoreMatchingGaussianCV(LearnsByScoreMatching):
     alphas : int or array-like of shape (n_alphas,), default=20
         Penalties, positive; or how many, spaced evenly in their logarithms from the least one that
         leaves no edge down to a twentieth of it (not below ``tol``). Such a path ends early, with
-        the first graph whose variables have more than max(50, n_features / 10) neighbours on
-        average. Either ends before a penalty at which the loss has no minimum.
+        the first graph whose variables have more than 50 neighbours on average. Either ends before
+        a penalty at which the loss has no minimum.
     criterion : {"score_matching", "log_likelihood", "ebic", "stability"}, \
 default="score_matching"
         What alpha is selected by: the loss or the likelihood of rows held out, the extended
@@ -104,7 +104,8 @@ default="score_matching"
         better: ``split0_test_score``, ... of each split, ``mean_test_score`` and
         ``std_test_score``; a score is the mean log-likelihood per row in nats, or the loss with
         its sign changed, and -inf without a model. Of EBIC: ``ebic`` and ``log_likelihood``. Of
-        StARS: ``instability`` and ``total_instability``, its maximum over this and larger alphas.
+        StARS: ``instability`` and ``total_instability``, its maximum over this and larger alphas,
+        NaN where larger ones are so unstable that it was not looked at.
     edge_stability_ : ndarray of shape (n_features, n_features)
         With ``criterion="stability"``: in which share of subsamples a pair was an edge at
         ``alpha_``.
@@ -250,7 +251,8 @@ default="score_matching"
         if self.refit:
             (data, solution), alpha = refitted(self, data, solution), 0.0
         complaints = tuple(troubles.sentences())
-        return Chosen(data, solution, alpha, found, complaints, self._remark(path, selected))
+        remark = selected.remark or ("" if troubles.lost else _remark(path, selected.place))
+        return Chosen(data, solution, alpha, found, complaints, remark)
 
     def _found(self, data, path, selected):
         """The attributes that a single fit does not have."""
@@ -268,12 +270,11 @@ default="score_matching"
             found["edge_stability_"] = selected.stability
         return found
 
-    @staticmethod
-    def _remark(path, selected):
-        last = len(path.alphas) - 1
-        if selected.remark or not 0 < last == selected.place:
-            return selected.remark
-        return (
-            f"alpha_={path.alphas[last]:.3g} is the smallest of the path, a smaller one might be "
-            "better. Give other values as alphas."
-        )
+
+def _remark(path, place):
+    if not 0 < place == len(path.alphas) - 1:
+        return ""
+    return (
+        f"alpha_={path.alphas[place]:.3g} is the smallest of the path, a smaller one might be "
+        "better. Give other values as alphas."
+    )

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import check_is_fitted
 
 from skebm._base import UnnormalizedModel
@@ -172,6 +171,8 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         -------
         float
         """
+        from sklearn.covariance import EmpiricalCovariance  # takes long to import
+
         check_is_fitted(self)
         empirical = EmpiricalCovariance()
         empirical.covariance_ = self.covariance_

@@ -13,9 +13,8 @@ from skebm.gaussian._learning import data_of, learn, learn_path, within
 # Smallest penalty of a path, as a share of the one that leaves no edge.
 _LOWEST = 0.05
 
-# A path ends with the first graph whose variables have more neighbours than this on average, or
-# than this share of all variables, whichever is more.
-_NEIGHBOURS, _SHARE = 50, 0.1
+# A path ends with the first graph whose variables have more neighbours than this on average.
+_NEIGHBOURS = 50
 
 # Penalties that a message names one by one.
 _NAMED = 6
@@ -86,7 +85,7 @@ def whole_path(estimator, data, start, troubles):
     if np.ndim(estimator.alphas):
         alphas = np.sort(np.asarray(estimator.alphas, dtype=np.float64))[::-1]
     else:
-        alphas, most = _spaced(estimator, data), 0.5 * p * max(_NEIGHBOURS, _SHARE * p)
+        alphas, most = _spaced(estimator, data), 0.5 * p * _NEIGHBOURS
     solutions = _followed(estimator, data, alphas, start, most)
     troubles.note("all rows", alphas, solutions)
     if len(solutions) > 1 and solutions[-1].diverged:
@@ -130,16 +129,20 @@ def _kept(estimator, data, alphas, solutions, where, troubles):
     return kept
 
 
-def learned_from(estimator, X, weights, alphas, where, troubles):
-    """What is learned from some of the rows, and solutions at as many penalties as have one."""
+def some_data(estimator, X, weights, where):
+    """What is learned from some of the rows, by their name."""
     X, weights = with_weight(X, weights)
     with _told(estimator, where):
         if not len(X):
             raise ValueError("no row with a weight.")
-        data = data_of(estimator, X, weights)
-    solutions = _followed(estimator, data, alphas)
+        return data_of(estimator, X, weights)
+
+
+def some_solutions(estimator, data, alphas, where, troubles, start=None):
+    """Solutions at as many penalties as have one, from the first one on."""
+    solutions = _followed(estimator, data, alphas, start)
     troubles.note(where, alphas, solutions)
-    return data, [solution for solution in solutions if not solution.diverged]
+    return [solution for solution in solutions if not solution.diverged]
 
 
 @contextmanager
@@ -163,9 +166,8 @@ def by_splits(estimator, data, X, weights, path, troubles):
     scores = np.full((len(splits), len(path.alphas)), -np.inf)
     for k, (train, test) in enumerate(splits):
         where = f"split {k}"
-        learned, solutions = learned_from(
-            estimator, X[train], weights[train], path.alphas, where, troubles
-        )
+        learned = some_data(estimator, X[train], weights[train], where)
+        solutions = some_solutions(estimator, learned, path.alphas, where, troubles)
         judge = _judge(estimator, learned, X[test], weights[test], f"the held-out part of {where}")
         kept = _kept(estimator, learned, path.alphas, solutions, where, troubles)
         scores[k, : len(kept)] = [_score(estimator, judge, solution) for solution in kept]
