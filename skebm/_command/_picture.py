@@ -46,7 +46,7 @@ def draw_graph(model, X, sure, columns, path):
     order = _neighbours_together(correlation)
     panels = figure.subplots(1, 2)
     image = _show_matrix(panels[0], correlation, order, columns, "Correlations of the data")
-    title = "Partial correlations of the model (dots: sure edges)"
+    title = "Partial correlations of the model (dots: FDR 5 %)"
     _show_matrix(panels[1], model.partial_correlation_, order, columns, title)
     if len(order) <= _MOST_NAMES:
         down, across = np.nonzero(sure[np.ix_(order, order)])
