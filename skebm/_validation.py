@@ -172,6 +172,12 @@ def check_sample_weight(sample_weight, n_samples):
         raise ValueError(
             f"sample_weight must be finite and not negative, found {weights[row]:g} in row {row}."
         )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(
+            f"sample_weight must have a finite sum, the largest is {weights.max():g}; scale them."
+        )
     if not (weights > 0).any():
         raise ValueError("sample_weight must have at least one positive entry, all are zero.")
     return weights

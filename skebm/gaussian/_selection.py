@@ -163,6 +163,11 @@ def by_splits(estimator, data, X, weights, path, troubles):
     from sklearn.model_selection import check_cv  # takes long to import
 
     splits = list(check_cv(estimator.cv).split(X))
+    if not splits:
+        raise ValueError(
+            f"{type(estimator).__name__}: cv has no splits; an iterator that was used up has "
+            "none left, a list can be used again."
+        )
     scores = np.full((len(splits), len(path.alphas)), -np.inf)
     for k, (train, test) in enumerate(splits):
         where = f"split {k}"
