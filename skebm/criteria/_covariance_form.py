@@ -12,7 +12,7 @@ from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._precision_kernels import TILE
 
 # Share of all pairs beyond which sweeps over all of them are faster than over lists.
-CROWDED = 0.1
+CROWDED = 0.15
 
 # Covariances to copy or multiply that are worth a second thread.
 _WORTH_SHARING = 200_000
@@ -173,30 +173,31 @@ class CovarianceForm:
         Returns a :class:`Solution`, and sorted keys of the pairs whose slope is beyond ``near``.
         """
         K, total, directions, before = pairs.toarray(), 0, DIRECTIONS, None
-        limit = RUNAWAY * self.diagonal().max()
+        own, limit = _OWN_SHARE * tol, RUNAWAY * self.diagonal().max()
         while True:
             patience = max(1, min(PATIENCE[bool(penalty > 0)], max_sweeps - total))
-            done, found = self._sweep_all(K, penalty, _OWN_SHARE * tol, patience)
+            done, found = self._sweep_all(K, penalty, own, patience)
             total += done
-            pairs = Pairs.of_matrix(K)
-            lost = not np.isfinite(found) or K.max() > limit
-            if not found > _OWN_SHARE * tol or total >= max_sweeps or lost:
+            if not np.isfinite(found) or K.max() > limit or total >= max_sweeps:
                 break
-            penalties, limited = (
-                penalty * self.weights_of(pairs),
-                min(directions, max_sweeps - total),
+            if found <= own:
+                if self._judged(K, penalty)[1] <= tol:
+                    break
+                own *= _OWN_SHARE
+                continue
+            pairs = Pairs.of_matrix(K)
+            origin = None
+            if before is not None:
+                origin = np.concatenate([before.diagonal(), before[pairs.rows, pairs.columns]])
+            penalties = penalty * self.weights_of(pairs)
+            spent, far = leap(
+                self, pairs, penalties, min(directions, max_sweeps - total), origin
             )
-            origin = (
-                None
-                if before is None
-                else np.concatenate([before.diagonal(), before[pairs.rows, pairs.columns]])
-            )
-            spent, far = leap(self, pairs, penalties, limited, origin)
             before, K = K, pairs.toarray()
             total, directions = total + spent, directions * (1 + far)
         slopes, violation = self._judged(K, penalty)
         keys = np.flatnonzero(np.triu(np.abs(slopes) > near, 1))
-        return Solution(pairs, self.total(K, penalty), violation, total), keys
+        return Solution(Pairs.of_matrix(K), self.total(K, penalty), violation, total), keys
 
     def _sweep_all(self, K, penalty, tol, max_sweeps):
         """Sweeps made, in place, and the largest violation met in the last."""

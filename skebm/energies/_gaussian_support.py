@@ -37,7 +37,7 @@ def require_density(precision, low, high):
     where = "the reals" if ((low == -np.inf) & (high == np.inf)).all() else "a half line"
     verb = "has no" if where == "the reals" else "may have no"
     raise ValueError(
-        f"the precision matrix is not positive definite: its least eigenvalue is "
+        f"the precision matrix is not positive definite, its least eigenvalue is "
         f"{least_eigenvalue(block):.3g}. A Gaussian model on {where} {verb} density then."
     )
 

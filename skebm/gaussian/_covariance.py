@@ -16,6 +16,9 @@ _BLOCK = 2**22
 # Least eigenvalue, as a share of the largest variance, that rounding can make of zero.
 _ROUNDING = 1e-10
 
+# The same of a covariance that is given, in single precision or with seven digits perhaps.
+_GIVEN = 1e-6
+
 
 class Moments(NamedTuple):
     """What is known of some rows.
@@ -43,7 +46,7 @@ class Moments(NamedTuple):
 def of_rows(estimator, X, weights):
     """:class:`Moments` of complete rows (n, p) with weights (n,)."""
     location, variance = location_and_variance(estimator, X, weights)
-    constant = is_constant(variance, location)
+    constant = constant_columns(X, location, variance)
     scale = _scale(estimator, variance, constant)
     S = np.zeros((X.shape[1], X.shape[1]))
     shares = np.sqrt(weights / weights.sum())
@@ -61,23 +64,23 @@ def with_gaps(estimator, X, weights):
     if not (weights @ known > 0).all():
         column = column_name(estimator, int(np.argmin(weights @ known > 0)))
         raise ValueError(f"{type(estimator).__name__}: X has no known value in {column}.")
-    shares = weights[:, None] * known
-    counts = shares.T @ known
+    with single_threaded_blas:
+        counts = (weights[:, None] * known).T @ known
     if not (counts > 0).all():
         i, j = (column_name(estimator, int(k)) for k in np.argwhere(counts <= 0)[0])
         raise ValueError(
             f"{type(estimator).__name__}: X has no row where {i} and {j} are both known."
         )
-    filled = np.where(known, X, 0.0)
     location = np.zeros(X.shape[1])
-    if not estimator.assume_centered:
-        location = (weights @ filled) / counts.diagonal()
+    for _ in range(0 if estimator.assume_centered else 2):  # twice, for the digits of large means
+        location += weights @ np.where(known, X - location, 0.0) / counts.diagonal()
     deviations = np.where(known, X - location, 0.0)
     variance = (weights @ deviations**2) / counts.diagonal()
-    constant = is_constant(variance, location)
+    constant = constant_columns(X, location, variance)
     scale = _scale(estimator, variance, constant)
     deviations /= scale
-    S = (deviations * weights[:, None]).T @ deviations / counts
+    with single_threaded_blas:
+        S = (deviations * weights[:, None]).T @ deviations / counts
     _settle(S, constant, estimator)
     S, least = repaired(S)
     return Moments(location, scale, S, float(weights.sum()), constant, counts, least)
@@ -86,17 +89,25 @@ def with_gaps(estimator, X, weights):
 def of_ranks(estimator, X, weights):
     """:class:`Moments` with the correlations of the normal that has these rank correlations."""
     location, variance = location_and_variance(estimator, X, weights)
-    constant = is_constant(variance, location)
+    constant, total = (X == X[0]).all(axis=0), float(weights.sum())
+    if not (constant | (variance > 0)).all():
+        column = column_name(estimator, int(np.argmin(constant | (variance > 0))))
+        raise ValueError(
+            f"{type(estimator).__name__}: the variance of {column} is less than can be told from "
+            "0, scale X."
+        )
+    weights = weights / weights.max()
     if estimator.covariance == "spearman":
         R = 2.0 * np.sin(np.pi / 6.0 * _spearman(X, weights, constant))
     else:
         R = np.sin(np.pi / 2.0 * _kendall(X, weights, constant))
+    R[constant], R[:, constant] = 0.0, 0.0
     np.fill_diagonal(R, 1.0)
     R, least = repaired(R)
     deviation = np.where(constant, 1.0, np.sqrt(variance))
     scale = deviation if estimator.standardize else np.ones_like(deviation)
     S = R * np.outer(deviation / scale, deviation / scale)
-    return Moments(location, scale, S, float(weights.sum()), constant, None, least)
+    return Moments(location, scale, S, total, constant, None, least)
 
 
 def precomputed(estimator, S):
@@ -105,7 +116,7 @@ def precomputed(estimator, S):
     if S.ndim != 2 or S.shape[0] != S.shape[1]:
         raise ValueError(f"{name}: X must be a square covariance matrix, got shape {S.shape}.")
     difference = np.abs(S - S.T).max()
-    if difference > 1e-8 * np.abs(S).max():
+    if difference > _GIVEN * np.abs(S).max():
         raise ValueError(
             f"{name}: X must be a symmetric covariance matrix, but entries differ from those that "
             f"mirror them by up to {difference:.3g}."
@@ -118,15 +129,23 @@ def precomputed(estimator, S):
             f"{column_name(estimator, i)}."
         )
     constant = variance == 0
+    if (S[constant] != 0).any():
+        i = int(np.argmax(constant & (S != 0).any(axis=1)))
+        raise ValueError(
+            f"{name}: the variance of {column_name(estimator, i)} is 0, but some of its "
+            "covariances are not."
+        )
     scale = _scale(estimator, variance, constant)
     S = (S + S.T) / 2.0 / np.outer(scale, scale)
     _settle(S, constant, estimator)
     least = least_of(S, estimator.ridge)
-    if least < 0:
+    if least < -_GIVEN * S.diagonal().max():
         raise ValueError(
             f"{name}: X must be a positive semidefinite covariance matrix, its least eigenvalue "
             f"is {least:.3g} of scaled columns; a ridge of at least {-least:.3g} would do."
         )
+    if least < 0:
+        S, _ = repaired(S)
     return Moments(np.zeros(len(S)), scale, S, np.nan, constant)
 
 
@@ -153,12 +172,18 @@ def location_and_variance(estimator, X, weights):
 def _mean(shares, X):
     # In two passes, since the first one loses digits where means are large beside deviations.
     first = shares @ X
-    return first + shares @ (X - first) if X.size < _BLOCK else first
+    rest, step = np.zeros(X.shape[1]), max(1, _BLOCK // X.shape[1])
+    for low in range(0, len(X), step):
+        rest += shares[low : low + step] @ (X[low : low + step] - first)
+    return first + rest
 
 
-def is_constant(variance, location):
-    """Whether variances are no more than rounding makes of zero, (p,) bool."""
-    return variance <= (1e-14 * np.abs(location)) ** 2
+def constant_columns(X, location, variance):
+    """Columns of one value, the location, or so but for rounding, (p,) bool; NaN is no value."""
+    with np.errstate(invalid="ignore"):
+        lowest, highest = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+        one_value = (lowest == highest) & (np.abs(lowest - location) <= 1e-6 * np.abs(location))
+    return one_value | (variance <= (1e-14 * np.abs(location)) ** 2)
 
 
 def _scale(estimator, variance, constant):
@@ -208,27 +233,33 @@ def _spearman(X, weights, constant):
     ranks = _weighted_ranks(X, weights) if (weights != 1.0).any() else rankdata(X, axis=0)
     shares = weights / weights.sum()
     ranks = ranks - shares @ ranks
-    R = (ranks * shares[:, None]).T @ ranks
+    with single_threaded_blas:
+        R = (ranks * shares[:, None]).T @ ranks
     deviation = np.sqrt(np.where(constant, 1.0, R.diagonal()))
     return R / np.outer(deviation, deviation)
 
 
 def _weighted_ranks(X, weights):
-    """Ranks of rows that stand for ``weights`` copies of themselves each."""
+    """Ranks of rows that stand for ``weights`` copies of themselves each, but for a constant."""
     ranks = np.empty(X.shape)
     for j in range(X.shape[1]):
         values, place = np.unique(X[:, j], return_inverse=True)
         mass = np.bincount(place, weights, len(values))
-        ranks[:, j] = (np.cumsum(mass) - (mass - 1.0) / 2.0)[place]
+        ranks[:, j] = (np.cumsum(mass) - mass / 2.0)[place]
     return ranks
 
 
 def _kendall(X, weights, constant):
     """Kendall's tau-b: agreement of the signs of differences between rows."""
     p = X.shape[1]
-    T = np.zeros((p, p))
-    for row, weight in zip(X, weights):
-        signs = np.sign(X - row).astype(np.float32)
-        T += weight * (signs.T @ (signs * weights[:, None].astype(np.float32)))
+    T, equal = np.zeros((p, p)), (weights == weights[0]).all()
+    for k in range(len(X) - 1):
+        signs = np.sign(X[k + 1 :] - X[k])
+        with single_threaded_blas:
+            if equal:  # sums of so few ones are exact in single precision too
+                signs = signs.astype(np.float32)
+                T += signs.T @ signs
+            else:
+                T += weights[k] * (signs.T @ (signs * weights[k + 1 :, None]))
     deviation = np.sqrt(np.where(constant, 1.0, T.diagonal()))
     return T / np.outer(deviation, deviation)

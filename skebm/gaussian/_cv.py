@@ -75,8 +75,9 @@ default="score_matching"
     alpha_weights : array-like of shape (n_features, n_features), default=None
         Symmetric multiples of ``alpha``: 0 where an entry is free, infinite where it must be zero.
     ensure_pd : {"warn", "ridge", "project"}, default="warn"
-        What to do if the selected K is not positive definite: warn; raise the ridge until it is;
-        or minimise among positive definite matrices only.
+        What to do if the selected K is not positive definite (inside bounds: if no density is
+        known to exist): warn; raise the ridge until it is; or, on the reals, minimise among
+        positive definite matrices only.
     tol : float, default=1e-06
         Largest violation of an optimality condition (an entry of the gradient) at the end.
     max_iter : int, default=1000

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import special
 
 from skebm._jit import single_threaded_blas
-from skebm.gaussian._covariance import is_constant
+from skebm.gaussian._covariance import constant_columns
 
 # Numbers of the rows that are worked on at a time.
 _BLOCK = 2**21
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
             location = location + shares @ np.where(known, X - location, 0.0) / seen
         U = np.where(known, X - location, 0.0)
         variance = shares @ U**2 / seen
-        constant = is_constant(variance, location)
+        constant = constant_columns(X, location, variance)
         scale = np.where(constant, 1.0, np.sqrt(variance))
         U /= scale
         U[:, constant] = 0.0

@@ -165,10 +165,12 @@ class LearnsByScoreMatching(BaseGaussian):
                 "are directions in which the data do not vary; what is kept is where it was given "
                 "up. Raise alpha or ridge."
             )
-        elif not solution.kkt <= self.tol and solution.n_iter >= self.max_iter:
+        elif not solution.kkt <= self.tol:
+            ended = solution.n_iter >= self.max_iter
+            where = f"after max_iter={self.max_iter} sweeps" if ended else "by rounding"
             yield (
-                f"after max_iter={self.max_iter} sweeps the largest violation of a condition is "
-                f"{solution.kkt:.3g}, more than tol={self.tol:g}. Raise max_iter, alpha or ridge."
+                f"{where} the largest violation of a condition is {solution.kkt:.3g}, more than "
+                f"tol={self.tol:g}. Raise {'max_iter, ' * ended}alpha or ridge."
             )
 
 

@@ -10,7 +10,7 @@ from skebm.criteria._residual_rows import residual_errors
 from skebm.energies._definite import is_positive_definite
 from skebm.gaussian import _errors
 from skebm.gaussian._asked import check_inside
-from skebm.gaussian._covariance import is_constant, least_of, location_and_variance
+from skebm.gaussian._covariance import constant_columns, least_of, location_and_variance
 
 
 class Judged(NamedTuple):
@@ -103,7 +103,7 @@ def _sampled(estimator, name, X, weights, inverted=False):
         i = int(np.argmin(room.shrinkage))
         raise ValueError(
             f"{name}: {column_name(estimator, i)} has {np.count_nonzero(K[i]) - 1:,} neighbours, "
-            f"too many for {sample.totals[i]:g} rows. Raise alpha or ridge."
+            f"too many for {sample.totals[i]:g} rows (their total weight). Raise alpha or ridge."
         )
     return sample, room, K
 
@@ -128,7 +128,7 @@ def _inside(estimator, name, X, weights):
             "alpha_weights that are 0 for the pairs to learn and infinite for others."
         )
     location, variance = location_and_variance(estimator, X, weights)
-    kept = np.flatnonzero(~is_constant(variance, location))
+    kept = np.flatnonzero(~constant_columns(X, location, variance))
     factors, among = np.outer(scale, scale), np.ix_(kept, kept)
     K = (estimator.precision_ * factors)[among]
     try:

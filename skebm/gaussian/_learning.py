@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from scipy import linalg
 
 from skebm._jit import single_threaded_blas
+from skebm._validation import column_name
 from skebm.criteria._covariance_form import CovarianceForm
 from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._residual_form import ResidualForm
@@ -19,6 +20,9 @@ from skebm.gaussian._asked import checked_weights, is_real, support_of
 
 # Variables whose covariance is kept, some 1.2 GB of it; beyond them rows are worked on instead.
 MOST_KEPT = 12_000
+
+# Share of a variance, for each variable, that others leave where nothing is left but rounding.
+_LOST = 10.0 * np.finfo(np.float64).eps
 
 
 class Learned(NamedTuple):
@@ -44,6 +48,11 @@ class FromCovariance:
         self.moments, self.weights = moments, weights
         self.constant, self.scale = moments.constant, moments.scale
         self.kept = np.arange(len(moments.scale))
+
+    @property
+    def bounds(self):
+        """Where the columns can be: anywhere."""
+        return np.full(len(self.scale), -np.inf), np.full(len(self.scale), np.inf)
 
     def form(self, ridge):
         """The smooth loss with a ridge, in scaled units."""
@@ -93,7 +102,7 @@ class FromRows:
     def __init__(self, estimator, X, sample_weight, weights):
         self.support, self.sample_weight = support_of(estimator, X.shape[1]), sample_weight
         self.location, variance = _covariance.location_and_variance(estimator, X, sample_weight)
-        self.constant = _covariance.is_constant(variance, self.location)
+        self.constant = _covariance.constant_columns(X, self.location, variance)
         self.kept = np.flatnonzero(~self.constant)
         self.scale, self.shift = np.ones(X.shape[1]), np.zeros(X.shape[1])
         if estimator.standardize:
@@ -103,14 +112,32 @@ class FromRows:
             self.shift = self.location
         self.assume_centered = estimator.assume_centered
         self.X = ((X - self.shift) / self.scale)[:, self.kept]
+        self._check_heights(estimator)
         self.weights = None if weights is None else weights[np.ix_(self.kept, self.kept)]
+
+    def _check_heights(self, estimator):
+        """A ``ValueError`` if all weights h of a column are zero, so that the loss has it not."""
+        heights = self.sample_weight @ self._scaled_support().weights(self.X)[0]
+        if not (heights > 0).all():
+            column = column_name(estimator, self.kept[np.argmin(heights > 0)])
+            raise ValueError(
+                f"{type(estimator).__name__}: all values of {column} are on its bounds, where "
+                f"score matching does not see them, with support={estimator.support!r}."
+            )
+
+    def _scaled_support(self):
+        return self.support.scaled(self.scale, self.shift).of_columns(self.kept)
+
+    @property
+    def bounds(self):
+        """Where the columns that are kept can be, in the units of the data."""
+        return self.support.low[self.kept], self.support.high[self.kept]
 
     def form(self, ridge):
         """The smooth loss with a ridge, in scaled units, of the columns that are kept."""
-        support = self.support.scaled(self.scale, self.shift).of_columns(self.kept)
         return ResidualForm(
-            self.X, support, sample_weight=self.sample_weight, weights=self.weights, ridge=ridge,
-            assume_centered=self.assume_centered,
+            self.X, self._scaled_support(), sample_weight=self.sample_weight,
+            weights=self.weights, ridge=ridge, assume_centered=self.assume_centered,
         )  # fmt: skip
 
     def closed(self, ridge):
@@ -133,9 +160,8 @@ class FromRows:
 
     def marginals(self):
         """Location and precision of each column by itself, (p,) each."""
-        support = self.support.scaled(self.scale, self.shift).of_columns(self.kept)
         location, precision = self.location.copy(), np.ones(len(self.scale))
-        own = fit_columns(self.X, support, sample_weight=self.sample_weight)
+        own = fit_columns(self.X, self._scaled_support(), sample_weight=self.sample_weight)
         scale = self.scale[self.kept]
         location[self.kept] = own[0] * scale + self.shift[self.kept]
         precision[self.kept] = own[1] / scale**2
@@ -199,10 +225,16 @@ def keys_of(data, pairs):
 
 
 def _inverse(S):
-    """The inverse of a positive definite matrix, symmetric to the bit, or None."""
+    """The inverse of a positive definite matrix, symmetric to the bit, or None.
+
+    None also if rounding alone may have made it positive definite.
+    """
     if not is_positive_definite(S):
         return None
     with single_threaded_blas:
-        K, status = linalg.lapack.dpotri(np.linalg.cholesky(S).T, lower=0)
+        factor = np.linalg.cholesky(S)
+        if (factor.diagonal() ** 2 < _LOST * len(S) * S.diagonal()).any():
+            return None
+        K, status = linalg.lapack.dpotri(factor.T, lower=0)
     K = np.triu(K)
     return K + np.triu(K, 1).T if status == 0 else None

@@ -12,7 +12,8 @@ from skebm._rng import draw_entropy
 from skebm._validation import Choice, check_parameters, check_real
 from skebm.criteria._support import Support
 from skebm.energies import Gaussian
-from skebm.gaussian._asked import check_inside, checked_weights, is_real, support_of
+from skebm.energies._definite import least_eigenvalue
+from skebm.gaussian._asked import check_inside, checked_weights, support_of
 from skebm.gaussian._draws import DrawsReals
 from skebm.gaussian._inference import InfersEdges
 
@@ -120,8 +121,14 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         check_is_fitted(self)
         kept = vars(self).get("_kept_covariance")
         if kept is None or kept[0] is not self.precision_:
-            with single_threaded_blas:
-                inverse = np.linalg.inv(self.precision_)
+            try:
+                with single_threaded_blas:
+                    inverse = np.linalg.inv(self.precision_)
+            except np.linalg.LinAlgError as error:
+                raise ValueError(
+                    f"{type(self).__name__}: precision_ has no inverse, its least eigenvalue is "
+                    f"{least_eigenvalue(self.precision_):.3g}."
+                ) from error
             kept = self._kept_covariance = self.precision_, (inverse + inverse.T) / 2.0
         return kept[1]
 
@@ -148,9 +155,15 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         -------
         ndarray of shape (n_samples,)
             (x - mu)' K (x - mu).
+
+        Raises
+        ------
+        ValueError
+            If ``precision_`` is not positive definite, so that this is no distance.
         """
         check_is_fitted(self)
         energy = Gaussian(self.precision_, self.location_)
+        energy.require_density()
         return 2.0 * self._by_blocks(energy, self._real(X))
 
     def error_norm(self, comp_cov, norm="frobenius", scaling=True, squared=True):
@@ -193,7 +206,13 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
     def partial_correlation_(self):
         """Correlations of pairs given all others, -K_ij / sqrt(K_ii K_jj), ones on the diagonal."""
         check_is_fitted(self)
-        root = np.sqrt(self.precision_.diagonal())
+        diagonal = self.precision_.diagonal()
+        if not (diagonal > 0).all():
+            raise ValueError(
+                f"{type(self).__name__}: partial correlations need a positive diagonal of "
+                f"precision_, found {diagonal.min():.3g} in column {int(diagonal.argmin())}."
+            )
+        root = np.sqrt(diagonal)
         partial = -self.precision_ / np.outer(root, root)
         np.fill_diagonal(partial, 1.0)
         return partial
@@ -218,9 +237,9 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         pull = (X - self.location_) / scale
         with single_threaded_blas:
             pull = pull @ K
-        if is_real(self):
+        support = self._terms.support
+        if support.is_real:
             return float(0.5 * (pull**2).sum(axis=1).mean() - np.trace(K))
-        support = support_of(self, X.shape[1])
         check_inside(self, X, support)
         h, slope = support.scaled(scale).weights(X / scale)
         terms = 0.5 * h * pull**2 - slope * pull - h * K.diagonal()

@@ -39,13 +39,14 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
         What stands for S: that of the rows; X itself; or the covariance of a normal distribution
         with the rank correlations of the rows, which monotone changes of columns do not alter.
     missing : {"raise", "pairwise"}, default="raise"
-        What to do with NaN: refuse it, or take each entry of S from the rows that know both
-        columns.
+        What to do with NaN in training: refuse it, or take each entry of S from the rows that know
+        both columns. Likelihoods are those of complete rows; ``impute`` completes them.
     alpha_weights : array-like of shape (n_features, n_features), default=None
         Symmetric multiples of ``alpha``: 0 where an entry is free, infinite where it must be zero.
     ensure_pd : {"warn", "ridge", "project"}, default="warn"
-        What to do if K is not positive definite: warn; raise the ridge until it is; or minimise
-        among positive definite matrices only.
+        What to do if K is not positive definite (inside bounds, where a density needs less: if
+        none is known to exist): warn; raise the ridge until it is; or, on the reals, minimise among
+        positive definite matrices only.
     tol : float, default=1e-06
         Largest violation of an optimality condition (an entry of the gradient) at the end.
     max_iter : int, default=1000
@@ -62,7 +63,7 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
     precision_ : ndarray of shape (n_features, n_features)
         K, symmetric.
     location_ : ndarray of shape (n_features,)
-        mu; inside bounds that of the normal before it is cut.
+        mu; inside bounds that of the normal before it is cut; 0 with ``covariance="precomputed"``.
     scale_ : ndarray of shape (n_features,)
         What columns were divided by while learning.
     covariance_ : ndarray of shape (n_features, n_features)
@@ -104,7 +105,8 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
 
     With d neighbours each, a step over all p(p - 1) / 2 pairs costs 2 p^2 d operations and one over
     those at work p d^2; with more than a tenth of all pairs at work 2 p^3. Memory: two copies of S.
-    Beyond 12,000 variables S is not formed, and steps cost n p^2 for n rows.
+    Beyond 12,000 variables S is not formed, and steps cost n p^2 for n rows. Kendall's correlations
+    cost n^2 p^2. A fitted model keeps a copy of its rows, for standard errors and tests.
 
     The loss is not a likelihood: it weighs errors otherwise than ``GraphicalLasso``, and K need not
     be positive definite (see ``ensure_pd``).
