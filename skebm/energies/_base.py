@@ -11,10 +11,25 @@ import numpy as np
 from scipy.special import expit, logit
 
 from skebm._bits import Packed, unpack
+from skebm._jit import CHUNK, FLOPS_PER_CALL
 from skebm._rng import host_generator
 
 # Predicted seconds on one core beyond which no exact method starts.
 LONGEST = 3600.0
+
+
+def short_calls(flops, n_sweeps, n_chains, unit=1):
+    """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each.
+
+    ``flops(n)`` is the work of one sweep of n chains. The sweeps of one call are a multiple of
+    ``unit``, but for the last ones.
+    """
+    chains = CHUNK * int(np.clip(FLOPS_PER_CALL / (unit * flops(CHUNK)), 1, 64))
+    for low in range(0, n_chains, chains):
+        part = slice(low, min(n_chains, low + chains))
+        per_call = unit * max(1, int(FLOPS_PER_CALL / (unit * flops(part.stop - low))))
+        for done in range(0, n_sweeps, per_call):
+            yield part, done, min(per_call, n_sweeps - done)
 
 
 class ExactMoments(NamedTuple):

@@ -8,7 +8,7 @@ from scipy.linalg import solve_triangular
 from skebm._jit import CHUNK, FLOPS_PER_CALL, PARALLEL_FLOPS, single_threaded_blas
 from skebm._rng import host_generator
 from skebm.energies import _gaussian_chains, _gaussian_rows
-from skebm.energies._base import Energy, ExactMoments
+from skebm.energies._base import Energy, ExactMoments, short_calls
 from skebm.energies._definite import components, log_determinant
 from skebm.energies._gaussian_chains import Box, quadratic_of, separate, sweep_flops
 from skebm.energies._gaussian_support import require_density, spread_of
@@ -329,18 +329,10 @@ class Gaussian(Energy):
         return n_sweeps * sweep_flops(n_chains, self._quadratic, self._box) > PARALLEL_FLOPS
 
     def _calls(self, n_sweeps, n_chains, unit=1, n_other=0):
-        """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each.
-
-        The sweeps of one call are a multiple of ``unit``, but for the last ones.
-        """
-        flops = unit * sweep_flops(CHUNK, self._quadratic, self._box, n_other)
-        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / flops, 1, 64))
-        for low in range(0, n_chains, chains):
-            part = slice(low, min(n_chains, low + chains))
-            flops = unit * sweep_flops(part.stop - low, self._quadratic, self._box, n_other)
-            per_call = unit * max(1, int(FLOPS_PER_CALL / flops))
-            for done in range(0, n_sweeps, per_call):
-                yield part, done, min(per_call, n_sweeps - done)
+        """:func:`short_calls` of these chains."""
+        return short_calls(
+            lambda n: sweep_flops(n, self._quadratic, self._box, n_other), n_sweeps, n_chains, unit
+        )
 
 
 class PathBetween:

@@ -15,7 +15,7 @@ from skebm.energies import (
     _ising_moments,
     _ising_rows,
 )
-from skebm.energies._base import LONGEST, Energy, ExactMoments
+from skebm.energies._base import LONGEST, Energy, ExactMoments, short_calls
 from skebm.energies._ising_chains import sweep_flops
 
 # Temperatures after which annealing sums its potential anew.
@@ -290,18 +290,8 @@ class Ising(Energy):
         return n_sweeps * sweep_flops(n_chains, self._spins) > PARALLEL_FLOPS
 
     def _calls(self, n_sweeps, n_chains, unit=1, n_other=0):
-        """Kernel calls short enough for Ctrl-C: (slice of chains, first sweep, sweeps) of each.
-
-        The sweeps of one call are a multiple of ``unit``, but for the last ones.
-        """
-        flops = unit * sweep_flops(CHUNK, self._spins, n_other)
-        chains = CHUNK * int(np.clip(FLOPS_PER_CALL / flops, 1, 64))
-        for low in range(0, n_chains, chains):
-            part = slice(low, min(n_chains, low + chains))
-            flops = unit * sweep_flops(part.stop - low, self._spins, n_other)
-            per_call = unit * max(1, int(FLOPS_PER_CALL / flops))
-            for done in range(0, n_sweeps, per_call):
-                yield part, done, min(per_call, n_sweeps - done)
+        """:func:`short_calls` of these chains."""
+        return short_calls(lambda n: sweep_flops(n, self._spins, n_other), n_sweeps, n_chains, unit)
 
 
 class PathBetween:
