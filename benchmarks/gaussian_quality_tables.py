@@ -136,7 +136,7 @@ def real(header, rows):
 
 
 def _real_lines(rows):
-    for _, group in grouped(rows, "data"):
+    for _, group in grouped(rows, "source"):
         group = list(group)
         best = max(row["loglik"] for row in group)
         for row in group:
@@ -145,7 +145,7 @@ def _real_lines(rows):
             if is_number(row["loglik_sd"]):
                 value += f" ± {row['loglik_sd']:.2f}"
             yield [
-                row["data"], f"{row['n_rows']:,.0f}", f"{row['n_features']:,.0f}", row["model"],
+                row["source"], f"{row['n_rows']:,.0f}", f"{row['n_features']:,.0f}", row["model"],
                 value, f"{row['edges']:,.0f}" if is_number(row["edges"]) else "",
                 human_seconds(row["seconds"]), row["params"],
             ]  # fmt: skip

@@ -298,7 +298,7 @@ def test_every_target_of_graphs_is_on_a_figure():
      "grid": {"alpha": [0.1, 0.01], "ridge": [0.0, 0.1]}},
 ])  # fmt: skip
 def test_real_data(model):
-    row = {"name": "a", "data": "wine", "model": "b", "splits": 2, **model}
+    row = {"name": "a", "source": "wine", "model": "b", "splits": 2, **model}
     line = gaussian_real.measure(row, None)
     assert (line["n_rows"], line["n_features"], line["splits"]) == (178, 13, 2)
     assert -25.0 < line["loglik"] < -12.0
@@ -321,7 +321,7 @@ def found_real(row):
     loglik = -10.0 if row["library"] == "skebm" else -11.0
     return {
         "row": settings.label(row), "name": row["name"], "library": row["library"],
-        "data": row["data"], "model": row["model"], "n_rows": 71.0, "n_features": 4088.0,
+        "source": row["source"], "model": row["model"], "n_rows": 71.0, "n_features": 4088.0,
         "splits": 2.0, "loglik": loglik, "loglik_sd": 0.5, "edges": 7.0, "params": "alpha 0.1",
         "seconds": 0.25,
     }  # fmt: skip
