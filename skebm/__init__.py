@@ -18,12 +18,13 @@ numbers), ``_numerics.py`` (stable functions), ``_simd.py`` and ``_words.py``
 (vector instructions), ``_bits.py`` (packed binary states and their products), ``_rows.py`` (data),
 ``_distribute.py`` (work over processes and machines), ``_lattices.py`` (graphs of spins),
 ``_validation.py`` (checks), ``_warn.py``, ``_callbacks.py``. ``datasets.py`` makes data with a
-known truth; ``__main__.py`` and ``_picture.py`` are the command ``python -m skebm``.
+known truth; ``__main__.py``, ``_continuous.py`` and ``_picture.py`` are the command
+``python -m skebm``.
 Imports point one way: cellar, energies, samplers, {partition, criteria}, ``_base``, estimators.
 """
 
 from skebm._version import __version__
-from skebm.gaussian import ScoreMatchingGaussian
+from skebm.gaussian import ScoreMatchingGaussian, ScoreMatchingGaussianCV
 from skebm.ising import (
     InteractionScreeningIsing,
     PCDIsing,
@@ -43,5 +44,6 @@ __all__ = [
     "RatioMatchingRBM",
     "RdmRBM",
     "ScoreMatchingGaussian",
+    "ScoreMatchingGaussianCV",
     "__version__",
 ]

@@ -1,4 +1,4 @@
-"""``python -m skebm``: choose a model of binary data by its likelihood and show what it learned."""
+"""``python -m skebm``: choose a model of data by its likelihood and show what it learned."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -24,6 +24,7 @@ from skebm import (
     RatioMatchingIsing,
     RdmRBM,
     __version__,
+    _continuous,
 )
 from skebm._picture import draw_picture
 
@@ -41,7 +42,7 @@ def main(arguments=None):
     if figure.suffix.lower() != ".png" or not figure.absolute().parent.is_dir():
         parser.error(f"--figure must be a .png file in a folder that exists, got {figure}")
     try:
-        name, X, y = _load(options.data)
+        jobs = [_read(options.data)] if options.data else [_digits(), _measurements()]
     except _UNREADABLE as error:
         print(f"skebm: cannot read {options.data}: {error}", file=sys.stderr)
         return 2
@@ -49,7 +50,12 @@ def main(arguments=None):
     with warnings.catch_warnings():
         # Blank pixels are no news: an Ising model says of each fit that they have no couplings.
         warnings.filterwarnings("ignore", ".*no couplings and a field from counts", UserWarning)
-        run(name, X, y, options.figure)
+        for name, X, y, columns in jobs:
+            if columns is None:
+                run(name, X, y, options.figure)
+            else:
+                path = figure if options.data else figure.with_stem(f"{figure.stem}-graph")
+                _continuous.run(name, X, columns, path)
     print(f"\nDone in {time.perf_counter() - started:.0f} s.")
     return 0
 
@@ -61,16 +67,17 @@ def _parser():
             "Fits restricted Boltzmann machines and Ising models by several principles, chooses "
             "between them by held-out log-likelihood in nats in one grid search, and compares the "
             "winners with scikit-learn's BernoulliRBM and with independent units on test data. "
-            "Without --data it uses scikit-learn's handwritten digits, binarised; nothing is "
-            "downloaded."
+            "Of continuous data it does the same with Gaussian models, and shows their graph. "
+            "Without --data it uses scikit-learn's handwritten digits, binarised, and its breast "
+            "cancer measurements; nothing is downloaded."
         ),
     )
     parser.add_argument("--version", action="version", version=f"skebm {__version__}")
     parser.add_argument(
         "--data",
         metavar="FILE",
-        help="a binary matrix of your own, rows are samples: .npz (key X, or its only array) "
-        "or .csv (numbers, comma-separated, one header line allowed)",
+        help="a matrix of your own, binary or continuous, rows are samples: .npz (key X, or its "
+        "only array) or .csv (numbers, comma-separated, one header line allowed)",
     )
     parser.add_argument(
         "--figure",
@@ -84,16 +91,23 @@ def _parser():
 # -- data --------------------------------------------------------------------------------------
 
 
-def _load(path):
-    """(name, X, y or None) of the digits, or of a file."""
-    if path is None:
-        digits = load_digits()
-        return "digits, 8 × 8 pixels", (digits.data >= 8).astype(np.float32), digits.target
+def _digits():
+    digits = load_digits()
+    return "digits, 8 × 8 pixels", (digits.data >= 8).astype(np.float32), digits.target, None
+
+
+def _measurements():
+    cancer = load_breast_cancer()
+    return "Breast cancer, 30 measurements", cancer.data, None, list(cancer.feature_names)
+
+
+def _read(path):
+    """(name, X, None, None) of a file with a binary matrix; of others columns' names come last."""
     suffix = Path(path).suffix.lower()
     if suffix == ".npz":
-        X = _only_array(path)
+        X, columns = _only_array(path), None
     elif suffix == ".csv":
-        X = _read_csv(path)
+        X, columns = _read_csv(path)
     else:
         raise ValueError(
             f"a .npz or a .csv file is needed, not {suffix or 'a file without ending'}"
@@ -101,12 +115,18 @@ def _load(path):
     if X.ndim != 2 or len(X) < 20 or X.shape[1] < 1:
         raise ValueError(f"a matrix of at least 20 rows is needed, found shape {X.shape}")
     values = np.unique(X)
-    if not (np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all()):
+    if np.isin(values, (0, 1)).all() or np.isin(values, (-1, 1)).all():
+        return Path(path).name, (X > 0).astype(np.float32), None, None
+    if len(values) <= 3 or X.shape[1] < 2:
         raise ValueError(
-            f"entries must be 0 and 1, or -1 and 1, found {values[:5].tolist()} … (a header line "
-            "of numbers counts as a row)"
+            f"entries must be 0 and 1, or -1 and 1, or two columns of continuous numbers and more; "
+            f"found {values[:5].tolist()} (a header line of numbers counts as a row)"
         )
-    return Path(path).name, (X > 0).astype(np.float32), None
+    X = np.asarray(X, dtype=np.float64)
+    if not np.isfinite(X).all():
+        row, column = np.argwhere(~np.isfinite(X))[0]
+        raise ValueError(f"found {X[row, column]} in row {row}, column {column}; impute it first")
+    return Path(path).name, X, None, columns or [f"column {j}" for j in range(X.shape[1])]
 
 
 def _only_array(path):
@@ -119,13 +139,16 @@ def _only_array(path):
 
 
 def _read_csv(path):
+    """The matrix, and the names of its columns if it has a header."""
     with open(path, encoding="utf-8-sig") as file:
+        columns = file.readline().strip().split(",")
         try:
-            [float(word) for word in file.readline().split(",")]
+            [float(word) for word in columns]
             file.seek(0)
+            columns = None
         except ValueError:
             pass  # a header, read and left behind
-        return np.loadtxt(file, delimiter=",", ndmin=2)
+        return np.loadtxt(file, delimiter=",", ndmin=2), columns
 
 
 # -- the job -----------------------------------------------------------------------------------

@@ -1,16 +1,17 @@
 """The picture of the main job; matplotlib is optional."""
 
 import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage
 
 SEED = 0
+
+# Variables beyond which names would not be legible.
+_MOST_NAMES = 60
 
 
 def draw_picture(best, models, X_test, path):
     """Data beside samples, filters, and the learning curves; says where it went, or why not."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("\nNo picture: matplotlib is not installed (pip install 'skebm[plot]').")
+    if (Figure := _figure_class()) is None:
         return
     figure = Figure(figsize=(10, 9.4), layout="constrained")
     figure.suptitle(f"{type(best).__name__}, {len(best.components_)} hidden units", fontsize=13)
@@ -29,6 +30,41 @@ def draw_picture(best, models, X_test, path):
     _show_curves(panels[1, 1], models)
     figure.savefig(path, dpi=100)
     print(f"\nPicture: {path}")
+
+
+def draw_graph(model, X, columns, path):
+    """Correlations beside partial correlations, columns in an order that keeps groups together."""
+    if (Figure := _figure_class()) is None:
+        return
+    figure = Figure(figsize=(13, 5.6), layout="constrained")
+    edges = f"{model.n_edges_} edges, alpha {model.alpha:g}"
+    figure.suptitle(f"{type(model).__name__}, {edges}", fontsize=13)
+    correlation, partial = np.corrcoef(X, rowvar=False), model.partial_correlation_
+    order = leaves_list(linkage(1.0 - np.abs(correlation)[np.triu_indices(len(partial), 1)]))
+    panels = figure.subplots(1, 2)
+    for axes, matrix, title in (
+        (panels[0], correlation, "Correlations of the data"),
+        (panels[1], partial, "Partial correlations of the model (white: no edge)"),
+    ):
+        shown = matrix[np.ix_(order, order)]
+        np.fill_diagonal(shown, np.nan)
+        image = axes.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        axes.set(title=title, xticks=[], yticks=[])
+        if len(order) <= _MOST_NAMES:
+            axes.set_yticks(range(len(order)), [str(columns[i]) for i in order], fontsize=7)
+    figure.colorbar(image, ax=panels, shrink=0.8)
+    figure.savefig(path, dpi=100)
+    print(f"\nPicture: {path}")
+
+
+def _figure_class():
+    """matplotlib's Figure, or None and a line that says so."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("\nNo picture: matplotlib is not installed (pip install 'skebm[plot]').")
+        return None
+    return Figure
 
 
 def _show_tiles(axes, rows, side, title, colours):

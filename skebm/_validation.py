@@ -87,6 +87,30 @@ class Flag:
             raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
+class Alphas:
+    """A rule: a number of penalties, or their values."""
+
+    @staticmethod
+    def check(name, value):
+        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+            return Number(numbers.Integral, 1).check(name, value)
+        if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
+            raise TypeError(
+                f"{name} must be an integer >= 1 or an array of numbers, got {value!r}."
+            )
+        values = np.asarray(value, dtype=object)
+        if values.ndim != 1 or not values.size:
+            raise ValueError(
+                f"{name} must be an integer >= 1 or an array of numbers that is one-dimensional, "
+                f"got shape {values.shape}."
+            )
+        for place, each in enumerate(values):
+            if not _is_positive(each):
+                raise ValueError(
+                    f"{name} must be positive finite numbers, found {each!r} at place {place}."
+                )
+
+
 class Jobs:
     """A rule: None, or a number of threads as joblib counts them."""
 
@@ -108,6 +132,12 @@ class RandomState:
         if isinstance(value, (np.random.RandomState, np.random.Generator)):
             return  # looking at it must not consume it
         draw_entropy(value)
+
+
+def _is_positive(value):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        return False
+    return bool(np.isfinite(value) and value > 0)
 
 
 def positive_integer(*also):

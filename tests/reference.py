@@ -597,6 +597,51 @@ def gaussian_sweep(K, mu, low, high, beta, D, m, x, key, chain, step, backwards=
     return x
 
 
+def covariance_of_pairs(X, weights, centred=False):
+    """Covariance of each pair of columns from the rows where both are known, NaN where unknown."""
+    p = X.shape[1]
+    mean, S = np.zeros(p), np.empty((p, p))
+    for j in range(p):
+        if not centred:
+            known = [(x, w) for x, w in zip(X[:, j], weights) if not math.isnan(x)]
+            mean[j] = sum(w * x for x, w in known) / sum(w for _, w in known)
+    for j in range(p):
+        for k in range(p):
+            both = [
+                (w, (x - mean[j]) * (y - mean[k]))
+                for x, y, w in zip(X[:, j], X[:, k], weights)
+                if not math.isnan(x + y)
+            ]
+            S[j, k] = sum(w * product for w, product in both) / sum(w for w, _ in both)
+    return S
+
+
+def ridge_inverse(S, ridge, standardize):
+    """The inverse of S with a ridge on its diagonal, or on that of the correlations."""
+    scale = np.sqrt(S.diagonal()) if standardize else np.ones(len(S))
+    R = S / np.outer(scale, scale) + ridge * np.eye(len(S))
+    return np.linalg.inv(R) / np.outer(scale, scale)
+
+
+def infinitesimal_jackknife(estimate, weights, step=1e-5):
+    """Standard errors of ``estimate(weights)`` from its derivatives by the weight of each row."""
+    total = 0.0
+    for t, weight in enumerate(weights):
+        more, less = weights.copy(), weights.copy()
+        more[t] += step
+        less[t] -= step
+        total = total + weight * ((estimate(more) - estimate(less)) / (2 * step)) ** 2
+    return np.sqrt(total)
+
+
+def false_discovery_adjusted(pvalues):
+    """Benjamini and Hochberg: the least rate at which each hypothesis is rejected."""
+    ordered = sorted(pvalues)
+    m = len(ordered)
+    rates = [m * value / (k + 1) for k, value in enumerate(ordered)]
+    return [min(1.0, *rates[ordered.index(value) :], 1.0) for value in pvalues]
+
+
 # -- Gaussians inside bounds -------------------------------------------------------------------
 
 
@@ -708,3 +753,20 @@ def score_matching_descent(S, penalty, ridge=0.0, n_sweeps=2000):
                 size = max(abs(z) - 2.0 * penalty[i, j], 0.0)
                 K[i, j] = K[j, i] = np.sign(z) * size / (S[i, i] + S[j, j] + 2.0 * ridge)
     return K
+
+
+def held_out_score_matching_loss(K, X, weights, location, scale):
+    """1/2 tr(K S K) - tr K, K of scaled columns, S the products of others in its units.
+
+    Each entry of S is the weighted mean over the rows that know both columns.
+    """
+    p, S = len(K), np.zeros((len(K), len(K)))
+    for i in range(p):
+        for j in range(p):
+            total = share = 0.0
+            for x, weight in zip(X, weights):
+                product = (x[i] - location[i]) / scale[i] * (x[j] - location[j]) / scale[j]
+                if not np.isnan(product):
+                    total, share = total + weight * product, share + weight
+            S[i, j] = total / share
+    return score_matching_objective(K, S, np.zeros((p, p)))

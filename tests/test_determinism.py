@@ -21,11 +21,15 @@ from skebm import (
     RatioMatchingIsing,
     RatioMatchingRBM,
     RdmRBM,
+    ScoreMatchingGaussianCV,
     _jit,
     criteria,
     energies,
 )
 from skebm._lattices import lattice_edges
+from skebm.criteria import score_matching
+from skebm.criteria._residual_form import ResidualForm
+from skebm.criteria._support import Support
 from skebm.energies import BernoulliRBM, Gaussian, IndependentSpins, Ising
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
@@ -171,11 +175,30 @@ def gaussian_results():
     yield from (np.array(energy.exact_log_partition()), energy.exact_moments().gradient)
 
 
+def precisions_from_rows(n_jobs=None, **_):
+    """Precision matrices by score matching, inside bounds and from few rows."""
+    X, support = np.random.default_rng(4).gamma(2.0, size=(40, 20)), "nonnegative"
+    X[:, 1::2] += X[:, ::2]
+    for bounds, alphas in ((support, [0.05, 0.0]), ("real", [0.4, 0.3])):
+        form = ResidualForm(X, Support.of(bounds, 20, "log1p", 1.0), ridge=0.1)
+        with _jit.threads(n_jobs):
+            for solution in score_matching.path(form, alphas):
+                yield from (solution.pairs.toarray(), form.linear_term(solution.pairs))
+
+
+def precisions(n_jobs=None, **_):
+    """The same from covariances, of few pairs at work and of many."""
+    X = np.random.default_rng(4).normal(size=(50, 130))
+    for alphas in ([0.5, 0.4], [0.2]):
+        model = ScoreMatchingGaussianCV(alphas, criterion="ebic", ridge=0.1, n_jobs=n_jobs)
+        yield model.fit(X).precision_
+
+
 def digest(dtype, **params):
     total, shared = hashlib.sha256(), {k: v for k, v in params.items() if k != "verbose"}
     for array in (
         *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared),
-        *gaussian_results(),
+        *gaussian_results(), *precisions_from_rows(**shared), *precisions(**shared),
     ):  # fmt: skip
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
@@ -210,16 +233,18 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "add_conditionals", "anneal", "anneal_between", "anneal_normals", "anneal_spins",
-        "curvature_blocks", "curve_nodes", "descend_nodes", "descend_pairs", "descend_shared",
-        "_enumerate", "follow_flips", "gaussian_energy", "gibbs", "gibbs_clamped",
-        "gibbs_clamped_normals", "gibbs_clamped_spins", "gibbs_coloured_spins", "gibbs_normals",
-        "gibbs_spins",
-        "hidden_probability", "local_fields", "log_path", "log_pseudolikelihood",
-        "multiply_blocks", "multiply_shared", "normal_quantiles", "pack_ones",
+        "add_conditionals", "add_products", "anneal", "anneal_between", "anneal_normals",
+        "anneal_spins", "colour_pairs", "copy_covariances", "curvature_blocks", "curve_nodes",
+        "curve_pairs", "descend_nodes", "descend_pairs", "descend_precision", "descend_residual",
+        "descend_shared", "descend_tile", "_enumerate", "fill_residuals", "follow_flips",
+        "gaussian_energy", "gibbs", "gibbs_clamped", "gibbs_clamped_normals", "gibbs_clamped_spins",
+        "gibbs_coloured_spins", "gibbs_normals", "gibbs_spins", "hidden_probability", "list_marked",
+        "list_pairs", "local_fields", "log_path", "log_pseudolikelihood", "look_at_pairs",
+        "look_at_residuals", "multiply_blocks", "multiply_shared", "normal_quantiles", "pack_ones",
         "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",
-        "slope_nodes", "spin_energy", "spin_log_pseudolikelihood", "sum_columns", "sum_moments",
-        "sum_spins", "train", "visible_probability", "weigh_states",
+        "slope_nodes", "slope_pairs", "slope_precision", "spin_energy", "spin_log_pseudolikelihood",
+        "spread_change", "sum_columns", "sum_moments", "sum_spins", "train", "visible_probability",
+        "weigh_states",
     }  # fmt: skip
 
 

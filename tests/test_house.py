@@ -30,6 +30,7 @@ LAYERS = {
     "_base": BASE,
     "__init__": TOP,
     "__main__": TOP,
+    "_continuous": TOP,
     "_picture": TOP,
 }  # fmt: skip
 

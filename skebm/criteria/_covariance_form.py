@@ -175,7 +175,7 @@ class CovarianceForm:
         K, total, directions, before = pairs.toarray(), 0, DIRECTIONS, None
         limit = RUNAWAY * self.diagonal().max()
         while True:
-            patience = max(1, min(PATIENCE, max_sweeps - total))
+            patience = max(1, min(PATIENCE[bool(penalty > 0)], max_sweeps - total))
             done, found = self._sweep_all(K, penalty, _OWN_SHARE * tol, patience)
             total += done
             pairs = Pairs.of_matrix(K)

@@ -9,8 +9,9 @@ import numpy as np
 # Diagonals of K beyond so many times that of the start: the loss has no minimum.
 RUNAWAY = 1e8
 
-# Sweeps after which conjugate gradients are tried, and directions that they take at first.
-PATIENCE, DIRECTIONS = 20, 50
+# Sweeps after which conjugate gradients are tried, without penalties and with some, where signs are
+# often in their way; and directions that they take at first.
+PATIENCE, DIRECTIONS = (10, 100), 50
 
 # Curvature along a direction below this share of that of its coordinates is none at all.
 _FLAT = 1e-13
@@ -29,9 +30,9 @@ def in_turns(form, pairs, penalties, sweep, tol, max_iter):
     violation that it met. Returns the number of sweeps and directions.
     """
     total, directions, origin = 0, DIRECTIONS, None
-    limit = RUNAWAY * form.diagonal().max()
+    patience, limit = PATIENCE[bool(penalties.any())], RUNAWAY * form.diagonal().max()
     while True:
-        done, worst = sweep(max(1, min(PATIENCE, max_iter - total)))
+        done, worst = sweep(max(1, min(patience, max_iter - total)))
         total += done
         lost = not np.isfinite(pairs.diagonal).all() or pairs.diagonal.max() > limit
         if not worst > tol or total >= max_iter or lost:

@@ -192,10 +192,10 @@ def _mark(slopes, penalty, beyond, near, found, counts):
 
 
 @inline
-def _weigh(slopes, weights, penalty):
+def _weigh(slopes, weights, penalty, diagonal_tile):
     """Shift slopes so that they exceed ``penalty`` by what they exceed its multiple by."""
     for a in range(slopes.shape[0]):
-        for b in range(slopes.shape[1]):
+        for b in range(a + 1 if diagonal_tile else 0, slopes.shape[1]):
             slopes[a, b] -= penalty * (weights[a, b] - 1.0)
 
 
@@ -221,7 +221,7 @@ def look_at_pairs(
         _fold(slopes, mirrored, above == below)
         right, down = slice(above, above + n), slice(below, below + m)
         if weights.shape[0]:
-            _weigh(slopes, weights[right, down], penalty)
+            _weigh(slopes, weights[right, down], penalty, above == below)
         worst[t] = _mark(
             slopes, penalty, beyond, near, found[right, down], counts[right, tiles[t, 1]]
         )

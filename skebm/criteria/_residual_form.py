@@ -4,11 +4,14 @@ The density is proportional to exp(-x'Kx / 2 + eta'x) inside, with Z = X K - 1 e
 
     sum_j [ 1/2 mean(h(x_j) Z_j^2) - mean(h'(x_j) Z_j) - K_jj mean(h(x_j)) ] + 1/2 ridge tr(K^2),
 
-h of :class:`skebm.criteria._support.Support` (Hyvarinen 2007; Yu, Drton and Shojaie 2019, eq. for
-h_j as here). It is quadratic in K and eta; the best eta for each K is put in, or eta is 0. With
-h = 1 it is the loss of :class:`~skebm.criteria._covariance_form.CovarianceForm` at S + ridge I, S
-the covariance of the rows, which is not formed: that is how many more variables than rows are
-learned from. ``ridge`` multiplies the same squares of entries here as there, whatever h.
+h of :class:`skebm.criteria._support.Support` (Hyvarinen 2007 for h = x^2; Yu, Drton and Shojaie
+2019). It is the mean of h s^2 / 2 + h ds/dx_j + h' s over rows, s = -Z_j the slope of the log
+density, integrated by parts, which needs h = 0 at bounds. It is quadratic in K and eta; the best
+eta for each K is put in, or eta is 0.
+
+With h = 1 it is the loss of :class:`~skebm.criteria._covariance_form.CovarianceForm` at
+S + ridge I, S the covariance of the rows, which is not formed: that is how many more variables than
+rows are learned from. ``ridge`` multiplies the same squares of entries here as there, whatever h.
 
 Memory is that of five to six copies of the rows, and a few numbers for each pair at work; one of
 those costs O(n) per sweep, all pairs together one product of matrices, 2 n p^2 operations.

@@ -157,8 +157,7 @@ def descend_residual(
     largest violation in the last.
     """
     p, m = X.shape[0], rows.shape[0]
-    sweep, worst = 0, np.inf
-    while sweep < n_sweeps and worst > tol:
+    for sweep in range(n_sweeps):
         for i in prange(p if whole else 0):
             violations[i] = _step_diagonal(i, X, H, U, heights[i], ridge, own[i], diagonal, linear)
         for c in range(classes.shape[0] - 1):
@@ -173,8 +172,9 @@ def descend_residual(
         worst = 0.0
         for k in range(p + m):
             worst = max(worst, violations[k])
-        sweep += 1
-    done[0], done[1] = sweep, worst
+        done[0], done[1] = sweep + 1, worst
+        if not worst > tol:
+            break
 
 
 # -- all pairs ---------------------------------------------------------------------------------

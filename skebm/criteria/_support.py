@@ -6,6 +6,12 @@ f(d) = d^2; Yu, Drton and Shojaie 2019 for other f, of which those that do not g
 better; Liu, Kanamori and Williams 2022 for distances to boundaries). A variable without bounds
 has h = 1.
 
+With columns scaled to root mean square distance 1 (:meth:`Support.scales`), c = 1 is near the best
+for all f: of one normal variable cut at 0, location -2 to 3 standard deviations, both parameters
+unknown, log(1 + d) reaches .91 to .99 of the efficiency of maximum likelihood (square root of the
+ratio of determinants), d .89 to .94, and d^2, uncut, .47 to .60. Without a cut it is .91 to 1.00
+and .83 to .98.
+
 References
 ----------
 A. Hyvarinen (2007). Some extensions of score matching. Computational Statistics & Data Analysis 51.

@@ -1,10 +1,12 @@
 """What the Gaussian estimators may be asked for, and what goes together."""
 
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
 from skebm._validation import (
+    Alphas,
     Choice,
     Flag,
     Jobs,
@@ -60,6 +62,21 @@ class OptionalChoice(Choice):
             raise ValueError(f"{name} must be None or one of {options}, got {value!r}.")
 
 
+class SplitsRule:
+    """A rule: None, a number of folds, a splitter of scikit-learn, or its splits."""
+
+    @staticmethod
+    def check(name, value):
+        if value is None or hasattr(value, "split") or isinstance(value, Iterable):
+            return
+        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+            return Number(numbers.Integral, 2).check(name, value)
+        raise TypeError(
+            f"{name} must be None, an integer >= 2, a splitter with a method split, or an iterable "
+            f"of pairs of row numbers, got {value!r}."
+        )
+
+
 RULES = {
     "alpha": Number(numbers.Real, 0),
     "ridge": Number(numbers.Real, 0),
@@ -77,6 +94,19 @@ RULES = {
     "warm_start": Flag(),
     "n_jobs": Jobs(),
     "random_state": RandomState(),
+}
+
+CRITERIA = ("score_matching", "log_likelihood", "ebic", "stability")
+
+SELECTION_RULES = {name: rule for name, rule in RULES.items() if name != "alpha"} | {
+    "alphas": Alphas(),
+    "criterion": Choice(CRITERIA),
+    "cv": SplitsRule(),
+    "ebic_gamma": Number(numbers.Real, 0),
+    "n_subsamples": Number(numbers.Integral, 2),
+    "stability_threshold": Number(numbers.Real, 0, 0.5, above=True),
+    "one_se": Flag(),
+    "refit": Flag(),
 }
 
 
@@ -101,6 +131,27 @@ def check_together(estimator):
     if estimator.ensure_pd == "project" and not is_real(estimator):
         raise ValueError(
             f"{name}: ensure_pd='project' is for support='real', got support={estimator.support!r}."
+        )
+
+
+def check_selection(estimator):
+    """A ``ValueError`` if what alpha is selected by does not go with the rest."""
+    name, criterion = type(estimator).__name__, estimator.criterion
+    if estimator.covariance == "precomputed":
+        raise ValueError(
+            f"{name}: covariance must be None, 'spearman' or 'kendall', got 'precomputed'. alpha "
+            "is selected by rows; ScoreMatchingGaussian learns from a covariance at one alpha."
+        )
+    if criterion in ("log_likelihood", "ebic") and not is_real(estimator):
+        raise ValueError(
+            f"{name}: criterion={criterion!r} is for support='real', since inside bounds each "
+            "likelihood would take a run of AIS, got "
+            f"support={estimator.support!r}. 'score_matching' and 'stability' do without."
+        )
+    if estimator.one_se and criterion in ("ebic", "stability"):
+        raise ValueError(
+            f"{name}: one_se=True is for criterion='score_matching' or 'log_likelihood', whose "
+            f"scores of several splits have a standard error, got criterion={criterion!r}."
         )
 
 

@@ -17,37 +17,37 @@ _COMPLAINT = (
 )
 
 
-def made_definite(estimator, data, solution):
+def made_definite(estimator, data, solution, alpha):
     """The solution, its ridge, and a complaint (or nothing), by the estimator's ``ensure_pd``."""
     ridge = estimator.ridge
     if solution.diverged or is_positive_definite(solution.pairs.toarray()):
         return solution, ridge, ""
     if estimator.ensure_pd == "ridge":
-        return *_with_more_ridge(estimator, data, solution, ridge), ""
+        return *_with_more_ridge(estimator, data, solution, alpha, ridge), ""
     if estimator.ensure_pd == "project":
-        return _projected(estimator, data, solution), ridge, ""
+        return _projected(estimator, data, solution, alpha), ridge, ""
     least = least_eigenvalue(solution.pairs.toarray())
     return solution, ridge, _COMPLAINT.format(least)
 
 
-def _with_more_ridge(estimator, data, solution, ridge):
+def _with_more_ridge(estimator, data, solution, alpha, ridge):
     while not is_positive_definite(solution.pairs.toarray()):
         ridge = max(_GROWTH * ridge, _FIRST)
         solution = learn(
-            data, estimator.alpha, ridge, start=solution.pairs, tol=estimator.tol,
+            data, alpha, ridge, start=solution.pairs, tol=estimator.tol,
             max_iter=estimator.max_iter,
         )  # fmt: skip
     return solution, ridge
 
 
-def _projected(estimator, data, solution):
+def _projected(estimator, data, solution, alpha):
     """The minimum among matrices whose eigenvalues are not too small."""
     K = solution.pairs.toarray()
     floor = _FLOOR * float(K.diagonal().mean())
     tol = min(estimator.tol, 1e-2 * floor)
     found = minimise_definite(
         data.form(estimator.ridge),
-        estimator.alpha,
+        alpha,
         K,
         floor=floor,
         tol=tol,

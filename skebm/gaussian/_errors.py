@@ -92,9 +92,10 @@ def room(sample, K):
 
     Then n - p times a diagonal entry of S has a chi-square distribution when divided into that of
     the truth, and (n - p - 2) K / n has the truth for its mean. A penalty on K leaves fewer
-    neighbours, and a ridge a part of each.
+    neighbours, and a ridge a part of each, 1 - (1 - u)^2 for u on the diagonal of K S, as in the
+    residuals of a ridge regression.
     """
-    fitted = np.clip(np.einsum("ij,ij->i", K, sample.S), 0.0, 1.0)
+    fitted = 1.0 - (1.0 - np.clip(np.einsum("ij,ij->i", K, sample.S), 0.0, 1.0)) ** 2
     lost = ((K != 0).sum(axis=1) - 1) * fitted + sample.lost
     degrees = sample.totals - lost
     return Room(degrees, sample.totals / degrees, (degrees - 2.0) / sample.totals)

@@ -1,5 +1,8 @@
 """Learning a Gaussian model by score matching."""
 
+from types import MappingProxyType
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
@@ -8,14 +11,30 @@ from skebm._jit import threads
 from skebm._rng import draw_entropy
 from skebm._validation import check_parameters, check_real, check_sample_weight, column_name
 from skebm._warn import warn
+from skebm.criteria._pairs import Solution
 from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
 from skebm.gaussian._definite import made_definite
 from skebm.gaussian._learning import data_of, learn
 from skebm.gaussian._model import BaseGaussian, Terms, Training
 
 
+class Chosen(NamedTuple):
+    """What a model is learned from in the end, the :class:`Solution` and its penalty.
+
+    ``found`` are further attributes of the estimator, ``complaints`` sentences of a
+    ``ConvergenceWarning``, ``remark`` a ``UserWarning`` or nothing.
+    """
+
+    data: object
+    solution: Solution
+    alpha: float
+    found: dict = MappingProxyType({})
+    complaints: tuple = ()
+    remark: str = ""
+
+
 class LearnsByScoreMatching(BaseGaussian):
-    """``fit`` of a Gaussian model at one penalty."""
+    """``fit`` of a Gaussian model by score matching, at one penalty unless ``_chosen`` says so."""
 
     _rules = RULES
 
@@ -53,18 +72,35 @@ class LearnsByScoreMatching(BaseGaussian):
         """
         name = type(self).__name__
         check_parameters(self._rules, self.get_params(deep=False), name)
-        check_together(self)
+        self._check_together()
         with all_or_nothing(self), threads(self.n_jobs):
-            X, weights = checked_data(self, X, sample_weight)
-            data = data_of(self, X, weights)
-            solution = learn(
-                data, self.alpha, self.ridge, start=self._warm_start(data), tol=self.tol,
-                max_iter=self.max_iter,
-            )  # fmt: skip
-            solution, ridge, complaint = made_definite(self, data, solution)
-            self._keep(data, solution, ridge, X, weights)
-        self._warn_of(data, solution, complaint)
+            rows = checked_data(self, X, sample_weight)
+            kept = with_weight(*rows)
+            data = data_of(self, *kept)
+            chosen = self._chosen(data, *rows)
+            solution, ridge, complaint = made_definite(
+                self, chosen.data, chosen.solution, chosen.alpha
+            )
+            self._keep(chosen, solution, ridge, *kept)
+            vars(self).update(chosen.found)
+        self._warn_of_data(data)
+        complaints = [*chosen.complaints, *self._complaints(solution, chosen.alpha, complaint)]
+        if complaints:
+            warn(f"{name}: {' '.join(complaints)}", ConvergenceWarning)
+        if chosen.remark:
+            warn(f"{name}: {chosen.remark}", UserWarning)
         return self
+
+    def _check_together(self):
+        check_together(self)
+
+    def _chosen(self, data, X, weights):
+        """What is learned in the end, from ``data`` of those rows that have a weight."""
+        solution = learn(
+            data, self.alpha, self.ridge, start=self._warm_start(data), tol=self.tol,
+            max_iter=self.max_iter,
+        )  # fmt: skip
+        return Chosen(data, solution, self.alpha)
 
     def _warm_start(self, data):
         known = getattr(self, "precision_", None)
@@ -72,8 +108,9 @@ class LearnsByScoreMatching(BaseGaussian):
             return None
         return data.start(known)
 
-    def _keep(self, data, solution, ridge, X, weights):
+    def _keep(self, chosen, solution, ridge, X, weights):
         """Set all fitted attributes."""
+        data = chosen.data
         learned = data.learned(solution)
         known_rows = self.covariance != "precomputed"
         support = support_of(self, len(learned.precision))
@@ -86,8 +123,8 @@ class LearnsByScoreMatching(BaseGaussian):
             kkt_=solution.kkt,
             ridge_=ridge,
             n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
-            _training=Training(X, weights) if known_rows else None,
-            _terms=Terms.of(self, len(learned.precision), self.alpha, ridge),
+            _training=Training(X.copy(), weights.copy()) if known_rows else None,
+            _terms=self._terms_of(chosen, len(learned.precision), ridge),
             _marginal=None if is_real(self) else data.marginals(),
             _box=(support.low, support.high),
             _entropy=draw_entropy(self.random_state),
@@ -95,7 +132,12 @@ class LearnsByScoreMatching(BaseGaussian):
             _kept_covariance=None,
         )
 
-    def _warn_of(self, data, solution, complaint):
+    def _terms_of(self, chosen, p, ridge):
+        terms, weights = Terms.of(self, p, chosen.alpha, ridge), chosen.data.weights
+        forbidden = weights is not None and bool(np.isinf(weights).any())
+        return terms._replace(restricted=terms.restricted or forbidden)
+
+    def _warn_of_data(self, data):
         name = type(self).__name__
         columns = np.flatnonzero(data.constant)
         if len(columns):
@@ -112,21 +154,21 @@ class LearnsByScoreMatching(BaseGaussian):
                 "scaled columns; the nearest one without is learned from.",
                 UserWarning,
             )
+
+    def _complaints(self, solution, alpha, complaint):
+        """Sentences on what is not as it should be of the model that is kept."""
         if complaint:
-            warn(f"{name}: {complaint}", ConvergenceWarning)
+            yield complaint
         if solution.diverged:
-            warn(
-                f"{name}: the loss has no minimum at alpha={self.alpha:g} and ridge={self.ridge:g},"
-                " since there are directions in which the data do not vary; what is kept is where "
-                "it was given up. Raise alpha or ridge.",
-                ConvergenceWarning,
+            yield (
+                f"the loss has no minimum at alpha={alpha:g} and ridge={self.ridge:g}, since there "
+                "are directions in which the data do not vary; what is kept is where it was given "
+                "up. Raise alpha or ridge."
             )
         elif not solution.kkt <= self.tol and solution.n_iter >= self.max_iter:
-            warn(
-                f"{name}: after max_iter={self.max_iter} sweeps the largest violation of a "
-                f"condition is {solution.kkt:.3g}, more than tol={self.tol:g}. Raise max_iter, "
-                "alpha or ridge.",
-                ConvergenceWarning,
+            yield (
+                f"after max_iter={self.max_iter} sweeps the largest violation of a condition is "
+                f"{solution.kkt:.3g}, more than tol={self.tol:g}. Raise max_iter, alpha or ridge."
             )
 
 
@@ -144,6 +186,11 @@ def checked_data(estimator, X, sample_weight):
         return X, None
     weights = check_sample_weight(sample_weight, len(X))
     check_inside(estimator, X, support_of(estimator, X.shape[1]))
-    if (weights == 0).any():
-        X, weights = X[weights > 0], weights[weights > 0]
     return X, weights
+
+
+def with_weight(X, weights):
+    """The rows that have a weight, and their weights; a covariance as it is."""
+    if weights is None or (weights > 0).all():
+        return X, weights
+    return X[weights > 0], weights[weights > 0]

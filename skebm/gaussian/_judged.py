@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skebm._jit import single_threaded_blas
 from skebm._validation import check_real, check_sample_weight, column_name
 from skebm.criteria._residual_rows import residual_errors
+from skebm.energies._definite import is_positive_definite
 from skebm.gaussian import _errors
 from skebm.gaussian._asked import check_inside
 from skebm.gaussian._covariance import is_constant, least_of, location_and_variance
@@ -66,7 +68,8 @@ def judged_debiased(estimator, name, X, weights):
     """:class:`Judged` of the debiased estimate."""
     terms = estimator._terms
     if terms.support.is_real:
-        sample, room, K = _sampled(estimator, name, X, weights)
+        ridge_alone = terms.ridge > 0 and not (terms.penalised or terms.restricted)
+        sample, room, K = _sampled(estimator, name, X, weights, inverted=ridge_alone)
         return _judged(sample, room, *_errors.one_step(sample, room, K))
     if terms.ridge:
         raise ValueError(
@@ -81,8 +84,11 @@ def _judged(sample, room, estimate, errors):
     return Judged(estimate, errors, room.degrees, np.where(sample.constant, np.nan, location))
 
 
-def _sampled(estimator, name, X, weights):
-    """The :class:`Sample`, the :class:`Room` that the model leaves in it, and its scaled K."""
+def _sampled(estimator, name, X, weights, inverted=False):
+    """The :class:`Sample`, the :class:`Room` that the model leaves in it, and its scaled K.
+
+    Or, if ``inverted``, that of the model without any penalty.
+    """
     seen = ~np.isnan(X).all(axis=0)
     if not seen.all():
         column = column_name(estimator, int(np.argmin(seen)))
@@ -91,7 +97,7 @@ def _sampled(estimator, name, X, weights):
     if sample.shared is not None and not (sample.shared > 0).all():
         i, j = (column_name(estimator, int(k)) for k in np.argwhere(sample.shared <= 0)[0])
         raise ValueError(f"{name}: X has no row where {i} and {j} are both known.")
-    K = estimator.precision_ * sample.factors
+    K = _inverse(name, sample) if inverted else estimator.precision_ * sample.factors
     room = _errors.room(sample, K)
     if not (room.shrinkage > 0).all():
         i = int(np.argmin(room.shrinkage))
@@ -100,6 +106,17 @@ def _sampled(estimator, name, X, weights):
             f"too many for {sample.totals[i]:g} rows. Raise alpha or ridge."
         )
     return sample, room, K
+
+
+def _inverse(name, sample):
+    if not is_positive_definite(sample.S):
+        raise ValueError(
+            f"{name}: the covariance of the rows has no inverse. With a ridge alone it takes more "
+            "rows than variables; with alpha > 0 it does not."
+        )
+    with single_threaded_blas:
+        K = np.linalg.inv(sample.S)
+    return (K + K.T) / 2.0
 
 
 def _inside(estimator, name, X, weights):

@@ -1,8 +1,10 @@
 """From data to a precision matrix: which form of the loss, at which scale."""
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from scipy import linalg
 
 from skebm._jit import single_threaded_blas
@@ -41,6 +43,7 @@ class FromCovariance:
     def __init__(self, moments, weights):
         self.moments, self.weights = moments, weights
         self.constant, self.scale = moments.constant, moments.scale
+        self.kept = np.arange(len(moments.scale))
 
     def form(self, ridge):
         """The smooth loss with a ridge, in scaled units."""
@@ -162,9 +165,37 @@ def learn(data, alpha, ridge, *, start=None, tol, max_iter):
     return minimise(data.form(ridge), alpha, start=start, tol=tol, max_iter=max_iter)[0]
 
 
-def learn_path(data, alphas, ridge, *, tol, max_iter):
+def learn_path(data, alphas, ridge, *, start=None, tol, max_iter):
     """Yield a :class:`Solution` for each of ``alphas``, descending, in scaled units."""
-    yield from path(data.form(ridge), alphas, tol=tol, max_iter=max_iter)
+    yield from path(data.form(ridge), alphas, start=start, tol=tol, max_iter=max_iter)
+
+
+def within(data, pairs):
+    """The same data with no penalty on some pairs, all others being zero."""
+    other = copy.copy(data)
+    other.weights = np.full((pairs.p, pairs.p), np.inf)
+    other.weights[pairs.rows, pairs.columns] = other.weights[pairs.columns, pairs.rows] = 0.0
+    np.fill_diagonal(other.weights, 0.0)
+    return other
+
+
+def in_data_units(data, pairs):
+    """A precision of scaled columns as a ``csr_array`` (p, p) in the units of the data."""
+    K = pairs.tocsr().tocoo()
+    rows, columns = (data.kept[ends] for ends in K.coords)
+    rest = np.setdiff1d(np.arange(len(data.scale)), data.kept)
+    rows, columns = (np.concatenate([ends, rest]) for ends in (rows, columns))
+    values = np.concatenate([K.data, np.ones(len(rest))])
+    values /= data.scale[rows] * data.scale[columns]
+    K = sp.csr_array((values, (rows, columns)), shape=(len(data.scale),) * 2)
+    K.sort_indices()
+    return K
+
+
+def keys_of(data, pairs):
+    """Sorted numbers i p + j, i < j < p, of pairs that differ from zero."""
+    pairs = pairs.narrowed()
+    return data.kept[pairs.rows] * len(data.scale) + data.kept[pairs.columns]
 
 
 def _inverse(S):

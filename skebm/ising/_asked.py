@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skebm._validation import (
+    Alphas,
     Choice,
     Flag,
     Jobs,
@@ -17,36 +18,6 @@ from skebm._validation import (
 from skebm.criteria.inverse_ising import THEORY
 
 SYMMETRIZE = ("joint", "mean", "and", "or")
-
-
-def _is_positive(value):
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        return False
-    return bool(np.isfinite(value) and value > 0)
-
-
-class Alphas:
-    """A rule: a number of penalties, or their values."""
-
-    @staticmethod
-    def check(name, value):
-        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
-            return Number(numbers.Integral, 1).check(name, value)
-        if not isinstance(value, (list, tuple)) and not hasattr(value, "__array__"):
-            raise TypeError(
-                f"{name} must be an integer >= 1 or an array of numbers, got {value!r}."
-            )
-        values = np.asarray(value, dtype=object)
-        if values.ndim != 1 or not values.size:
-            raise ValueError(
-                f"{name} must be an integer >= 1 or an array of numbers that is one-dimensional, "
-                f"got shape {values.shape}."
-            )
-        for place, each in enumerate(values):
-            if not _is_positive(each):
-                raise ValueError(
-                    f"{name} must be positive finite numbers, found {each!r} at place {place}."
-                )
 
 
 class Matrix:
