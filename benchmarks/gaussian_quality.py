@@ -23,6 +23,9 @@ from benchmarks.settings import label
 # Entries of K, for unit variances, up to which a pair is no edge.
 ZERO = 1e-6
 
+# The ridge where there is one.
+RIDGE = 0.8
+
 _FIRST_STEPS = 100
 
 
@@ -170,11 +173,15 @@ def along_path(rows):
     return [_line(row, {"auc": areas, "f1": means}, seconds / len(areas))]
 
 
+def ridge_of(row):
+    return RIDGE if row["library"].endswith("ridge") else 0.0
+
+
 def _points(row, X, edges):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of matrices that are nearly singular
         if row["library"].split()[0] == "skebm":
-            path = own_path(X, row["n_alphas"], row.get("ridge", 0.0), row.get("support", "real"))
+            path = own_path(X, row["n_alphas"], ridge_of(row), row.get("support", "real"))
         else:
             path = peer_path(row["library"], X, row["n_alphas"])
         return [shares(K, edges) for K in path]
@@ -191,7 +198,7 @@ def _line(row, values, seconds):
         "library": row["library"],
         **{key: row.get(key, "") for key in ("design", "p", "n_rows", "graphs", "constant")},
         "support": row.get("support", "real"),
-        "ridge": row.get("ridge", 0.0),
+        "ridge": ridge_of(row),
     }
     for key in _FIGURES:
         found = np.array(values.get(key, [np.nan]))

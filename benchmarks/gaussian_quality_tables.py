@@ -47,11 +47,12 @@ _CONSTANTS = (
 )
 _HUBS = "Lattices with hubs (Lin, Drton and Shojaie 2016), without published numbers:"
 _AREAS = (
-    "Graphs along a path of penalties, down to a tenth of the largest: the area under the "
-    "curve of true edges against false ones, and the best F1 on the way, mean ± standard deviation "
-    "over {graphs:.0f} data sets, the same for all; the better mean in bold. Non-negative draws "
-    "are those of a normal distribution of mean 0 cut to x ≥ 0 (Yu, Drton and Shojaie 2019); "
-    "“real” is the loss that knows nothing of the cut ({versions}, {date})."
+    "Graphs along a path of penalties, down to a tenth of the largest: the area under the curve of "
+    "true edges against false ones, and the best F1 on the way, mean ± standard deviation over "
+    "{graphs:.0f} data sets, the same for all; the best mean in bold. Non-negative draws are those "
+    "of a normal distribution of mean 0 cut to x ≥ 0 (Yu, Drton and Shojaie 2019), learned with "
+    "and without regard to the cut. The ridge is {ridge:g}; without one and with fewer rows than "
+    "variables the path ends where the loss has no minimum any more ({versions}, {date})."
 )
 
 
@@ -67,7 +68,8 @@ def graphs(header, rows):
         columns = ["design", "c", "found", "true", "false edges"]
         parts += [_HUBS, markdown(columns, 1, map(_constant_cells, others))]
     if along := [row for row in rows if is_number(row["auc"])]:
-        parts.append(wrapped(_AREAS.format(graphs=along[0]["graphs"], **header)))
+        values = {"graphs": along[0]["graphs"], "ridge": max(row["ridge"] for row in along)}
+        parts.append(wrapped(_AREAS.format(**values, **header)))
         columns = ["design", "variables", "rows", "by", "AUC", "best F1", "time of a path"]
         parts.append(markdown(columns, 1, _area_lines(along)))
     return "\n\n".join(parts)
@@ -105,9 +107,8 @@ def _area_lines(rows):
 
 
 def _method(row):
-    if row["library"] != "skebm":
-        return row["library"]
-    return "skebm, x ≥ 0" if row["support"] == "nonnegative" else "skebm, real"
+    name = row["library"]
+    return f"{name}, x ≥ 0" if row["support"] == "nonnegative" else name
 
 
 def spread(row, key, is_best=False):
@@ -122,9 +123,9 @@ def spread(row, key, is_best=False):
 _REAL = (
     "Mean log-likelihood in nats of rows held out, a quarter of them, columns scaled by the rest; "
     "mean ± standard deviation over random splits, the best in bold. All choose their parameters "
-    "on the part they learn from, by five folds where EBIC is not named; the time is that of a fit "
-    "with its choice. scikit-learn's lasso is left out on all of riboflavin, where one fit takes "
-    "it hours ({versions}, {date})."
+    "on the part they learn from, by folds where EBIC is not named; the time is that of a fit "
+    "with its choice. On all columns of riboflavin neither a graphical lasso nor mixtures were "
+    "tried, and penalties are those of graphs only that are sparse ({versions}, {date})."
 )
 
 

@@ -254,12 +254,14 @@ def test_rows_at_given_penalties():
 
 @pytest.mark.parametrize("changed", [
     {}, {"library": "scikit-learn GraphicalLasso"},
-    {"design": "non-negative, dense", "support": "nonnegative", "ridge": 0.2},
+    {"design": "non-negative, dense", "support": "nonnegative",
+     "library": "skebm with ridge"},
 ])  # fmt: skip
 def test_rows_along_a_path(changed):
     (line,) = gaussian_quality.along_path([graph_row(n_alphas=8) | changed])
     assert 0.5 < line["auc"] <= 1.0 and 0.0 < line["f1"] <= 1.0
     assert line["support"] == changed.get("support", "real")
+    assert (line["ridge"] > 0.0) == ("support" in changed)
 
 
 def test_draws_that_are_not_negative():
@@ -270,7 +272,7 @@ def test_draws_that_are_not_negative():
 def found_graph(row):
     given = {"tpr": [0.9, 1.0], "fpr": [0.0, 1e-3], "precision": [0.95, 1.0]}
     auc = {"auc": [0.8, 0.9], "f1": [0.5, 0.7]}
-    if row["library"] != "skebm":
+    if "skglm" in row["library"]:
         auc["auc"] = [0.95, 0.97]
     return gaussian_quality._line(row, given if "constant" in row else auc, 0.5)
 

@@ -27,6 +27,7 @@ LIBRARIES = {
     "scikit-learn saga": "benchmarks.adapters.logistic",
     "skglm": "benchmarks.adapters.skglm",
     "dwave-samplers": "benchmarks.adapters.dwave",
+    "skebm with ridge": "benchmarks.adapters.skebm",
     "skebm lists": "benchmarks.adapters.skebm",
     "skebm tiles": "benchmarks.adapters.skebm",
     "scikit-learn GraphicalLasso": "benchmarks.adapters.graphical_lasso",
