@@ -17,6 +17,7 @@ LINES = (
     ("plain loops", "plain loops", "#b08d3c", "-"),
     ("skebm lists", "lists", _BLUE, ":"),
     ("skebm tiles", "tiles", _BLUE, "--"),
+    ("skebm estimator", "estimator", _BLUE, "-."),
     ("skebm", "skebm", _BLUE, "-"),
 )
 PANELS = {

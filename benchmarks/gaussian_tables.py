@@ -44,10 +44,12 @@ _ABOUT = (
     "learned from their correlations. The losses differ, so the models do: score matching is "
     "quadratic and takes no determinant, graphical lassos maximise the likelihood and give a "
     "positive definite matrix always. What is made equal is the number of edges, up to 2 %, by the "
-    "penalty. Peers have the loosest tolerance at which no condition for the minimum of their loss "
-    "is missed by more than a hundredth of the penalty, skebm has its default; “violation” is the "
-    "largest one. “plain loops” is the loss of skebm by cyclic coordinate descent over all pairs, "
-    "in Numba on one thread, as published codes do it. Medians of several runs, compilation is in "
+    "penalty, and how well the minimum is reached: each has the loosest tolerance at which no "
+    "condition for that of its loss is missed by more than a hundredth of the penalty; “violation” "
+    "is the largest one. “skebm estimator” is `fit` at its default tolerance, checks of definite "
+    "matrices included, which the others do not make; “scikit-learn defaults” is its function as "
+    "it comes. “plain loops” is the loss of skebm by cyclic coordinate descent over all pairs, in "
+    "Numba on one thread, as published codes do it. Medians of several runs, compilation is in "
     "none; “slower” is how many times slower than skebm."
 )
 _PATHS = (

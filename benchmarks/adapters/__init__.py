@@ -27,10 +27,12 @@ LIBRARIES = {
     "scikit-learn saga": "benchmarks.adapters.logistic",
     "skglm": "benchmarks.adapters.skglm",
     "dwave-samplers": "benchmarks.adapters.dwave",
+    "skebm estimator": "benchmarks.adapters.skebm",
     "skebm with ridge": "benchmarks.adapters.skebm",
     "skebm lists": "benchmarks.adapters.skebm",
     "skebm tiles": "benchmarks.adapters.skebm",
     "scikit-learn GraphicalLasso": "benchmarks.adapters.graphical_lasso",
+    "scikit-learn defaults": "benchmarks.adapters.graphical_lasso_defaults",
     "skglm GraphicalLasso": "benchmarks.adapters.skglm_graphical",
     "plain loops": "benchmarks.adapters.plain_descent",
 }

@@ -8,7 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 LOSS = "likelihood"
 
-# Bounds of the dual gap and of the columns' own: those to try, falling.
+# Bounds of the dual gap: those to try, falling. That of a column is a hundredth: where it is larger
+# the gap may never close, where it is smaller more is done for each column than is needed.
 TOLERANCES = tuple(10.0**-k for k in range(1, 8))
 
 
@@ -20,4 +21,4 @@ def precision(S, alpha, tol):
     """The precision matrix (p, p) at one penalty."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # its conditions are measured
-        return graphical_lasso(S, alpha, mode="cd", tol=tol, enet_tol=tol, max_iter=200)[1]
+        return graphical_lasso(S, alpha, mode="cd", tol=tol, enet_tol=tol / 100.0)[1]
