@@ -6,9 +6,9 @@ standard deviations of one graph its share of true edges is from the published o
 
 import math
 
-from benchmarks.gaussian_tables import markdown
+from benchmarks.gaussian_tables import markdown, wrapped
 from benchmarks.ising_quality_tables import grouped, signed
-from benchmarks.tables import human_seconds, is_number, wrapped
+from benchmarks.tables import human_seconds, is_number
 
 _GRAPH_FIGURES = ("tpr", "fpr", "precision", "auc", "f1")
 
@@ -83,15 +83,15 @@ def _published_cells(row):
         f"{row['published_tpr']:.3f} ± {error * row['published_tpr_error']:.3f}",
         spread(row, "precision"),
         f"{row['published_precision']:.3f} ± {error * row['published_precision_error']:.3f}",
-        f"{row['fpr']:.1e}",
-        f"{row['published_fpr']:.1e}",
+        few(row["fpr"]),
+        few(row["published_fpr"]),
     ]
 
 
 def _constant_cells(row):
     name = row["name"].partition(", c =")[0]
     shares = [spread(row, "tpr"), spread(row, "precision")]
-    return [name, f"{row['constant']:g}", *shares, f"{row['fpr']:.1e}"]
+    return [name, f"{row['constant']:g}", *shares, few(row["fpr"])]
 
 
 def _area_lines(rows):
@@ -109,6 +109,11 @@ def _area_lines(rows):
 def _method(row):
     name = row["library"]
     return f"{name}, x ≥ 0" if row["support"] == "nonnegative" else name
+
+
+def few(share):
+    """A small share."""
+    return f"{share:.1e}" if share else "0"
 
 
 def spread(row, key, is_best=False):
@@ -131,8 +136,8 @@ _REAL = (
 
 def real(header, rows):
     """Held-out log-likelihood by data set and model."""
-    columns = ["data", "rows", "columns", "model", "log-likelihood", "edges", "time", "chosen"]
-    table = markdown(columns, 1, _real_lines(rows)).replace("---: |\n", "--- |\n", 1)
+    columns = ["data", "model", "rows", "columns", "log-likelihood", "edges", "time", "chosen"]
+    table = markdown(columns, 2, _real_lines(rows)).replace("---: |\n", "--- |\n", 1)
     return f"{wrapped(_REAL.format(**header))}\n\n{table}"
 
 
@@ -146,7 +151,7 @@ def _real_lines(rows):
             if is_number(row["loglik_sd"]):
                 value += f" ± {row['loglik_sd']:.2f}"
             yield [
-                row["source"], f"{row['n_rows']:,.0f}", f"{row['n_features']:,.0f}", row["model"],
+                row["source"], row["model"], f"{row['n_rows']:,.0f}", f"{row['n_features']:,.0f}",
                 value, f"{row['edges']:,.0f}" if is_number(row["edges"]) else "",
                 human_seconds(row["seconds"]), row["params"],
             ]  # fmt: skip

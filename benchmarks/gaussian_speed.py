@@ -26,7 +26,7 @@ from benchmarks.settings import grouped, label
 ALLOWED = 0.01
 
 # Seconds of one process after which no run is repeated.
-_ENOUGH = 4.0
+_ENOUGH = 2.5
 
 # What a peer learns before the clock starts.
 _WARM = 0.5 * np.eye(6) + 0.5

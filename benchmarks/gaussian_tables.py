@@ -7,8 +7,9 @@ skebm's; ``over_PEER``, times faster than a peer.
 """
 
 import itertools
+import textwrap
 
-from benchmarks.tables import human_seconds, is_number, percent, wrapped
+from benchmarks.tables import human_seconds, is_number, percent
 
 _OWN = ("seconds", "times_gemm", "edges", "kkt", "megabytes")
 
@@ -123,6 +124,11 @@ def crossing(rows):
             break
         crossed = share
     return crossed
+
+
+def wrapped(text):
+    """Text in lines that fit the README; addresses stay whole."""
+    return "\n".join(textwrap.wrap(text, 98, break_long_words=False, break_on_hyphens=False))
 
 
 def markdown(columns, n_left, rows):

@@ -355,5 +355,5 @@ def test_sections_go_between_their_comments(tmp_path):
     assert text in readme.read_text() and "nan" not in text
     assert "| 1.6 | 0.950 ± 0.071 | 0.985 ± 0.008 | 0.975 ± 0.035 |" in text
     assert "| skglm GraphicalLasso | **0.960** ± 0.014 |" in text
-    assert "| riboflavin | 71 | 4,088 | LedoitWolf | −11.00 ± 0.50 | 7 | 250 ms | alpha" in text
+    assert "| riboflavin | LedoitWolf | 71 | 4,088 | −11.00 ± 0.50 | 7 | 250 ms | alpha" in text
     assert "| skebm, x ≥ 0 | **0.850** ± 0.071 |" in text
