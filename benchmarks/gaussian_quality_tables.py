@@ -128,9 +128,9 @@ def spread(row, key, is_best=False):
 _REAL = (
     "Mean log-likelihood in nats of rows held out, a quarter of them, columns scaled by the rest; "
     "mean ± standard deviation over random splits, the best in bold. All choose their parameters "
-    "on the part they learn from, by folds where EBIC is not named; the time is that of a fit "
+    "on the part they learn from, by five folds where EBIC is not named; the time is that of a fit "
     "with its choice. On all columns of riboflavin neither a graphical lasso nor mixtures were "
-    "tried, and penalties are those of graphs only that are sparse ({versions}, {date})."
+    "tried, the ridge is given, and penalties are those of sparse graphs only ({versions}, {date})."
 )
 
 

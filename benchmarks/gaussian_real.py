@@ -73,7 +73,7 @@ def estimator_of(row):
         "ScoreMatchingGaussianCV": lambda: skebm.ScoreMatchingGaussianCV(ensure_pd="ridge"),
     }[row["estimator"]]()
     made.set_params(**params)
-    return GridSearchCV(made, grid, cv=row.get("folds")) if grid else made
+    return GridSearchCV(made, grid) if grid else made
 
 
 def chosen_of(fitted):
