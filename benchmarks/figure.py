@@ -25,7 +25,7 @@ LINES = (
     ("skebm, CSR", "#1f4e8c", ":", ("skebm", False, True)),
     ("skebm", "#1f4e8c", "-", ("skebm", False, False)),
 )
-_GREY = "#8a8a8a"
+GREY = "#8a8a8a"
 _LABEL_GAP = 0.062  # of the height of a panel
 
 
@@ -54,11 +54,11 @@ def _panel(axes, rows, sweep):
             width = 2.4 if name == "skebm" else 1.5
             axes.plot(*zip(*points), line, color=colour, lw=width, marker="o", ms=3)
             labels.append((points[-1], name, colour))
-    labels.append((_ideal(axes, rows, sweep), "sgemm peak", _GREY))
+    labels.append((_ideal(axes, rows, sweep), "sgemm peak", GREY))
     axes.set(xscale="log", yscale="log")
-    _ticks(axes, sorted({row[sweep] for row in rows}))
+    ticks(axes, sorted({row[sweep] for row in rows}))
     axes.grid(axis="y", color="#e5e5e5", lw=0.8)
-    _write_labels(axes, labels)
+    write_labels(axes, labels)
 
 
 def _kind(row):
@@ -73,11 +73,11 @@ def _ideal(axes, rows, sweep):
         for row in rows
         if _kind(row) == ("skebm", False, False) and is_number(row["share_of_peak"])
     )
-    axes.plot(*zip(*points), "-", color=_GREY, lw=1, zorder=0)
+    axes.plot(*zip(*points), "-", color=GREY, lw=1, zorder=0)
     return points[-1]
 
 
-def _ticks(axes, values):
+def ticks(axes, values):
     """Every value that was measured below, unless names would touch; times at the left."""
     reach, named = np.log(values[-1] / values[0]), [values[0]]
     for value in values[1:]:
@@ -95,7 +95,7 @@ def _time(seconds):
     return f"{float(number):g} {unit}"
 
 
-def _write_labels(axes, labels):
+def write_labels(axes, labels):
     """Names at the right ends of the lines, moved apart where they would overlap."""
     heights = _apart([_height(axes, point[1]) for point, _, _ in labels])
     for height, (_, name, colour) in zip(heights, labels):

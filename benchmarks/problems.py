@@ -8,7 +8,17 @@ import itertools
 
 import numpy as np
 
-from benchmarks import estimates, ising_densities, ising_speed, ising_structure, search, speed
+from benchmarks import (
+    estimates,
+    gaussian_quality,
+    gaussian_real,
+    gaussian_speed,
+    ising_densities,
+    ising_speed,
+    ising_structure,
+    search,
+    speed,
+)
 from benchmarks.adapters import Budget, adapter, timed
 from benchmarks.data import load, read_arrays
 from benchmarks.processes import in_fresh_process
@@ -150,6 +160,24 @@ def searches(problem, folder):
     yield from map(_rounded, search.searches(problem, folder))
 
 
+# -- Gaussian models -------------------------------------------------------------------------
+
+
+def gaussian_speeds(problem, folder):
+    """Time sparse Gaussian models beside graphical lassos and matrix products."""
+    yield from map(_rounded, gaussian_speed.times(problem, folder))
+
+
+def gaussian_graphs(problem, folder):
+    """How well known graphs are found, beside graphical lassos."""
+    yield from map(_rounded, gaussian_quality.graphs(problem, folder))
+
+
+def gaussian_densities(problem, folder):
+    """Held-out log-likelihood of Gaussian models on real data."""
+    yield from map(_rounded, gaussian_real.densities(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
@@ -161,6 +189,9 @@ KINDS = {
     "structure": structures,
     "densities": densities,
     "search": searches,
+    "gaussian speed": gaussian_speeds,
+    "gaussian graphs": gaussian_graphs,
+    "gaussian densities": gaussian_densities,
 }
 
 

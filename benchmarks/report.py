@@ -5,9 +5,11 @@ between the two ``speed`` comments of the README and draws ``docs/speed.png``. T
 ``coverage.csv``, ``accuracy.csv`` and ``tracking.csv`` go between the two ``log Z`` comments, those
 of ``ising_speed.csv``, ``structure.csv`` and ``densities.csv`` between the two ``Ising`` comments,
 that of ``flips.csv`` between the two ``flips`` comments, that of ``search.csv`` between the two
-``search`` comments, where these files are there. With ``--targets`` it does nothing but compare
-results with the targets of ``config.toml``, and ends with status 1 if one is missed or not
-measured. Result files that lack a row are refused.
+``search`` comments, those of ``gaussian_speed.csv``, ``gaussian_graphs.csv`` and
+``gaussian_real.csv`` between the two ``Gaussian`` comments with ``docs/gaussian.png``, where these
+files are there. With ``--targets`` it does nothing but compare results with the targets of
+``config.toml``, and ends with status 1 if one is missed or not measured. Result files that lack a
+row are refused.
 """
 
 import argparse
@@ -16,6 +18,8 @@ from pathlib import Path
 from benchmarks import (
     estimate_tables,
     flip_tables,
+    gaussian_quality_tables,
+    gaussian_tables,
     ising_quality_tables,
     ising_tables,
     search_tables,
@@ -59,6 +63,9 @@ def main(arguments=None):
     if (path := options.results / "search.csv").exists():
         sections["search"] = search_tables.section(*complete(settings["search"], path))
         print(sections["search"])
+    if gaussian := gaussian_section(settings, options.results, options.picture.parent):
+        sections["Gaussian"] = gaussian
+        print(gaussian)
     rewrite(options.readme, sections)
     draw(scaling, options.picture)
     print(f"wrote {options.readme.name} and {options.picture.name}")
@@ -66,15 +73,30 @@ def main(arguments=None):
 
 def ising_section(settings, folder):
     """The text of the README about Ising models, of what was measured; empty if nothing was."""
-    found = {
-        name: complete(settings[name], path)
-        for name in ("ising_speed", "structure", "densities")
-        if (path := folder / f"{name}.csv").exists()
-    }
+    found = measured(settings, folder, ("ising_speed", "structure", "densities"))
     speed = found.pop("ising_speed", None)
     parts = [ising_tables.section(*speed)] if speed else []
     parts += [ising_quality_tables.section(found)] if found else []
     return "".join(parts)
+
+
+def gaussian_section(settings, folder, pictures):
+    """The text of the README about Gaussian models, of what was measured; draws their picture."""
+    found = measured(settings, folder, ("gaussian_speed", "gaussian_graphs", "gaussian_real"))
+    parts = []
+    if speed := found.pop("gaussian_speed", None):
+        from benchmarks.gaussian_figure import draw
+
+        draw(speed[1], pictures / "gaussian.png")
+        parts.append(gaussian_tables.section(*speed))
+    parts += [gaussian_quality_tables.section(found)] if found else []
+    return "".join(parts)
+
+
+def measured(settings, folder, names):
+    """{problem: (header, rows)} of the named problems that have a result file."""
+    paths = {name: folder / f"{name}.csv" for name in names}
+    return {name: complete(settings[name], path) for name, path in paths.items() if path.exists()}
 
 
 def check_targets(settings, folder):
@@ -93,8 +115,7 @@ def check_targets(settings, folder):
 
 def estimate_results(settings, folder):
     """{problem: (header, rows)} of the problems about log Z that were measured."""
-    paths = {name: folder / f"{name}.csv" for name in ESTIMATES}
-    return {name: complete(settings[name], path) for name, path in paths.items() if path.exists()}
+    return measured(settings, folder, ESTIMATES)
 
 
 def complete(problem, path):

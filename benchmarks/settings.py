@@ -68,5 +68,5 @@ def quick(problem):
 
 _QUICK = {
     "n_rows": 1500, "gflop": 1, "temperatures": 5, "states": 2048, "epochs": 1,
-    "n_spins": 16, "n_alphas": 4, "n_sweeps": 20,
+    "n_spins": 16, "n_alphas": 4, "n_sweeps": 20, "p": 120,
 }  # fmt: skip

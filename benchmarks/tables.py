@@ -19,7 +19,7 @@ DISPLAYED = {"scikit-learn": "BernoulliRBM"}
 _OWN = ("seconds", "share_of_peak", "times_gemm", "megabytes", "times_given", "process_megabytes")
 _TEXT = (
     "row", "name", "job", "library", "sweep", "data", "input", "cache", "unit", "family", "params",
-    "model", "graph", "method",
+    "model", "graph", "method", "design", "support", "source",
 )  # fmt: skip
 
 COLUMNS = ("job", "skebm", "of sgemm", "× BernoulliRBM", "× rbms", "× one thread", "in comparison")

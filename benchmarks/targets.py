@@ -2,7 +2,13 @@
 
 from typing import NamedTuple
 
-from benchmarks import estimate_tables, ising_tables, tables
+from benchmarks import (
+    estimate_tables,
+    gaussian_quality_tables,
+    gaussian_tables,
+    ising_tables,
+    tables,
+)
 
 # How the rows of a kind of problem become figures by name; other kinds have no targets.
 FIGURES = {
@@ -11,6 +17,8 @@ FIGURES = {
     "accuracy": estimate_tables.accuracy_figures,
     "tracking": estimate_tables.figures_of_rows,
     "ising speed": ising_tables.figures,
+    "gaussian speed": gaussian_tables.figures,
+    "gaussian graphs": gaussian_quality_tables.figures,
 }
 
 

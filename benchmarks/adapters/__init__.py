@@ -3,7 +3,9 @@
 ``fit(data, params, budget, seed)`` trains an RBM and returns :class:`Fitted`; ``version()`` names
 the library. A library that is timed has what its rows need: ``update_seconds``, and for log Z
 ``temperature_seconds`` (annealed) and ``state_seconds`` (exact). Where errors of AIS are compared
-too, ``log_z(parameters, base_means, n_chains, n_temperatures, seed)`` returns one estimate.
+too, ``log_z(parameters, base_means, n_chains, n_temperatures, seed)`` returns one estimate. Sparse
+Gaussian models are timed by ``precision(S, alpha, tol)`` at one of ``TOLERANCES``, ``LOSS`` says of
+which loss.
 """
 
 import importlib
@@ -25,6 +27,14 @@ LIBRARIES = {
     "scikit-learn saga": "benchmarks.adapters.logistic",
     "skglm": "benchmarks.adapters.skglm",
     "dwave-samplers": "benchmarks.adapters.dwave",
+    "skebm estimator": "benchmarks.adapters.skebm",
+    "skebm with ridge": "benchmarks.adapters.skebm",
+    "skebm lists": "benchmarks.adapters.skebm",
+    "skebm tiles": "benchmarks.adapters.skebm",
+    "scikit-learn GraphicalLasso": "benchmarks.adapters.graphical_lasso",
+    "scikit-learn defaults": "benchmarks.adapters.graphical_lasso_defaults",
+    "skglm GraphicalLasso": "benchmarks.adapters.skglm_graphical",
+    "plain loops": "benchmarks.adapters.plain_descent",
 }
 
 # Rows that a library learns from before the clock starts, so that nothing is compiled after.
