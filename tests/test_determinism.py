@@ -189,7 +189,7 @@ def precisions_from_rows(n_jobs=None, **_):
 def precisions(n_jobs=None, **_):
     """The same from covariances, of few pairs at work and of many."""
     X = np.random.default_rng(4).normal(size=(50, 130))
-    for alphas in ([0.5, 0.4], [0.2]):
+    for alphas in ([0.5, 0.4], [0.15]):
         model = ScoreMatchingGaussianCV(alphas, criterion="ebic", ridge=0.1, n_jobs=n_jobs)
         yield model.fit(X).precision_
 
