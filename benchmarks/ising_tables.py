@@ -74,7 +74,7 @@ _GIBBS = (
     "States summed or spins updated per second; a dense matrix of 100 spins stays in the cache, so "
     "that arithmetic and not memory bounds them. dwave-samplers runs on one thread, in float64. "
     "Chains on a torus lie side by side in vector registers, 64 of them in float32; of few chains "
-    "the spins of one colour do, in the same scan. These rows were measured beside other work."
+    "the spins of one colour do, in the same scan."
 )
 
 

@@ -17,6 +17,9 @@ CROWDED = 0.15
 # Covariances to copy or multiply that are worth a second thread.
 _WORTH_SHARING = 200_000
 
+# What a look at a pair without neighbours takes, reading mostly, in flops of that time.
+_LOOK = 300.0
+
 # Share of the tolerance that is left to sweeps over all pairs.
 _OWN_SHARE = 0.5
 
@@ -146,9 +149,9 @@ class CovarianceForm:
         ``penalty`` by more than ``beyond``, and the largest slope beyond ``penalty``.
         """
         found, counts, worst = self._room
-        flops = 4.0 * TILE**2 * (1.0 + len(pairs.other) / self.p) + 8.0 * TILE**2
+        flops = (_LOOK + 16.0 * len(pairs.other) / self.p) * TILE**2
         step = max(1, int(FLOPS_PER_CALL / flops))
-        large = 4.0 * flops * len(self._tiles) > PARALLEL_FLOPS  # reads more than it multiplies
+        large = flops * len(self._tiles) > PARALLEL_FLOPS
         for low in range(0, len(self._tiles), step):
             kernels.look_at_pairs(
                 self.S, pairs.start, pairs.other, pairs.value, pairs.diagonal, self.weights,

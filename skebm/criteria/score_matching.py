@@ -30,6 +30,9 @@ from skebm.criteria._pairs import Pairs, Solution
 # Violations, as shares of the penalty, below which most pairs have found their sign.
 _ROUGH = 1e-2
 
+# Tolerances, as shares of that, for which it is worth to put pairs aside before.
+_MUCH_LESS = 0.1
+
 # Between penalties far apart the strong rule names nearly all: it is then not followed below this
 # share of the later one.
 _NEAREST = 0.7
@@ -77,8 +80,10 @@ def _near(penalty, later):
 
 def _settled(form, pairs, penalty, tol, max_iter):
     """Descend along ``pairs``; those that are zero when most is done are put aside."""
-    n_iter, *_ = form.descend(pairs, penalty, max(tol, _ROUGH * penalty), max_iter)
-    pairs = pairs.narrowed()
+    rough, n_iter = _ROUGH * penalty, 0
+    if tol < _MUCH_LESS * rough:
+        n_iter, *_ = form.descend(pairs, penalty, rough, max_iter)
+        pairs = pairs.narrowed()
     more, objective, kkt = form.descend(pairs, penalty, tol, max(max_iter - n_iter, 1))
     return Solution(pairs.narrowed(), objective, kkt, n_iter + more)
 
