@@ -10,6 +10,7 @@ import itertools
 import textwrap
 
 from benchmarks.tables import human_seconds, is_number, percent
+from skebm.criteria._covariance_form import CROWDED
 
 _OWN = ("seconds", "times_gemm", "edges", "kkt", "megabytes")
 
@@ -60,7 +61,8 @@ _PATHS = (
 )
 _CROSSING = (
     "With few edges skebm works on lists of pairs, with many on tiles of the whole matrix: from "
-    "{share} of all pairs on tiles were faster here (picture, right). It changes over at a tenth."
+    "{share} of all pairs on tiles were faster here (picture, right). It changes over at "
+    "{crowded}."
 )
 _PICTURE = (
     "![Time of a fit against the number of variables, and against the share of pairs that are "
@@ -75,7 +77,7 @@ def section(header, rows):
     parts = [wrapped(_ABOUT.format(**header)), fit_table(fits)]
     parts += [wrapped(_PATHS), path_table(paths), _PICTURE]
     if crossed := crossing(rows):
-        parts.append(wrapped(_CROSSING.format(share=percent(crossed))))
+        parts.append(wrapped(_CROSSING.format(share=percent(crossed), crowded=percent(CROWDED))))
     return "\n" + "\n\n".join(parts) + "\n"
 
 
