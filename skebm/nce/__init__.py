@@ -1,0 +1,1 @@
+"""Noise-contrastive estimation: any unnormalised model told from noise that is known."""
