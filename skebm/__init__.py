@@ -30,12 +30,14 @@ from skebm.ising import (
     PseudoLikelihoodIsing,
     RatioMatchingIsing,
 )
+from skebm.nce import NCEEstimator
 from skebm.rbm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 
 __all__ = [
     "CDRBM",
     "PCDRBM",
     "InteractionScreeningIsing",
+    "NCEEstimator",
     "PCDIsing",
     "PseudoLikelihoodIsing",
     "PseudoLikelihoodRBM",

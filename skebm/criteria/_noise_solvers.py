@@ -1,0 +1,186 @@
+"""Minimising the loss of noise-contrastive estimation.
+
+Where the loss is convex, by Newton's method with a curvature that is kept as long as it serves: a
+pass over the rows for slopes costs k operations a row, the curvature k^2. Otherwise by SciPy's
+L-BFGS-B on the fixed sample of noise, in variables in which the curvature at the start is one.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from skebm._jit import single_threaded_blas
+from skebm.criteria.noise_contrastive import Point
+
+# A curvature is made anew when a step with it leaves more than this share of the slopes.
+_STALE = 0.2
+
+# Decrements at which rounding begins to decide, and at which nothing is left.
+_ROUGH, _NOTHING = 1e-16, 1e-28
+
+_ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
+
+# Loss below which data and noise count as separated, and parameters as running away.
+_SEPARATED = 1e-5
+
+# Ridges tried, in units of the mean curvature, where a curvature is singular.
+_RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+
+# Parameters beyond which L-BFGS starts from the diagonal of the curvature.
+_MOST_SCALED = 700
+
+_PAIRS = 20
+
+
+class Solution(NamedTuple):
+    """The :class:`Point` at the end, steps made, and the largest slope there.
+
+    ``separated`` says that data and noise can be told apart perfectly, so that there is no
+    minimum.
+    """
+
+    point: Point
+    n_iter: int
+    residual: float
+    separated: bool = False
+
+
+def minimise_newton(problem, x, tol, max_iter):
+    """Damped Newton steps from ``x``, on until rounding ends them."""
+    point, solve, before, n_iter = problem.at(x), None, np.inf, 0
+    while n_iter < max_iter:
+        fresh = solve is None
+        if fresh:
+            solve = _inverse(problem.information(point))
+        step = -solve(point.slopes)
+        decrement = -float(step @ point.slopes)
+        if not fresh and decrement > max(_STALE**2 * before, _ROUGH):
+            solve = _inverse(problem.information(point))
+            step = -solve(point.slopes)
+            decrement = -float(step @ point.slopes)
+        if decrement <= _NOTHING or (before <= _ROUGH and decrement > 0.1 * before):
+            break
+        moved = _searched(problem, point, step, decrement)
+        if moved is None or _is_separated(problem, moved):
+            point = point if moved is None else moved
+            break
+        point, before, n_iter = moved, decrement, n_iter + 1
+    residual = float(np.abs(point.slopes).max())
+    return Solution(point, n_iter, residual, _is_separated(problem, point))
+
+
+def _searched(problem, point, step, decrement):
+    """The first point along a step that is low enough, or None."""
+    slack, length = 1e-15 * max(1.0, abs(point.value)), 1.0
+    for _ in range(_HALVINGS):
+        there = problem.at(point.x + length * step)
+        if there.value <= point.value - _ARMIJO * length * decrement + slack:
+            return there
+        length *= _SHRINK
+    return None
+
+
+def _is_separated(problem, point):
+    return not problem.l2.any() and point.value < _SEPARATED * min(1.0, problem.sample.ratio)
+
+
+def _inverse(H):
+    """Solver with a curvature matrix, raised where it is singular."""
+    scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
+    scale[scale < 1e-12 * scale.max()] = scale.max()
+    scaled = H / np.outer(scale, scale)
+    for ridge in _RIDGES:
+        try:
+            with single_threaded_blas:
+                factor = linalg.cho_factor(scaled + ridge * np.eye(len(H)), lower=True)
+        except linalg.LinAlgError:
+            continue
+        return lambda slopes, factor=factor: _solved(factor, slopes / scale) / scale
+    return lambda slopes: slopes / scale**2
+
+
+def _solved(factor, right):
+    with single_threaded_blas:
+        return linalg.cho_solve(factor, right)
+
+
+def minimise_lbfgs(problem, x, tol, max_iter):
+    """SciPy's L-BFGS-B from ``x``; ``tol`` is the largest slope at the end."""
+    from scipy.optimize import minimize  # takes longer to import than the package
+
+    start = problem.at(x)
+    scaling = _Scaling.of(problem, start)
+    latest = {"point": start, "lowest": start}
+
+    def value_and_slopes(u):
+        point = latest["point"] = problem.at(scaling.forth(u) + x)
+        if point.value <= latest["lowest"].value:
+            latest["lowest"] = point
+        if np.abs(point.slopes).max() <= tol:
+            latest["lowest"] = point
+            raise _Enough
+        return point.value, scaling.back(point.slopes)
+
+    n_iter = 0
+    try:
+        if np.abs(start.slopes).max() > tol:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                found = minimize(
+                    value_and_slopes, np.zeros(len(x)), method="L-BFGS-B", jac=True,
+                    callback=lambda u: latest.update(n_iter=latest.get("n_iter", 0) + 1),
+                    options={"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter,
+                             "ftol": 0.0, "gtol": 0.0, "maxls": 40},
+                )  # fmt: skip
+            n_iter = int(found.nit)
+    except _Enough:
+        n_iter = latest.get("n_iter", 0) + 1
+    point = latest["lowest"]
+    residual = float(np.abs(point.slopes).max())
+    return Solution(point, n_iter, residual, _is_separated(problem, point))
+
+
+class _Enough(Exception):
+    """The slopes are small enough."""
+
+
+class _Scaling(NamedTuple):
+    """x = factor^-T u: variables u in which the curvature is one, or has a diagonal of ones."""
+
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, problem, point):
+        scale = np.ones(len(point.x))
+        if not problem.form.scaled:
+            return cls(scale)
+        if len(point.x) > _MOST_SCALED:
+            return cls(np.sqrt(_positive(problem.curvatures(point))))
+        H = problem.information(point)
+        diagonal = np.sqrt(_positive(H.diagonal()))
+        H = H / np.outer(diagonal, diagonal)
+        with single_threaded_blas:
+            # What many rows would add to the curvature of the rest: enough to invert it safely.
+            factor = linalg.cholesky(H + 1e-3 * np.eye(len(H)), lower=True)
+        return cls(diagonal[:, None] * factor)
+
+    def forth(self, u):
+        """x of u."""
+        if self.factor.ndim == 1:
+            return u / self.factor
+        with single_threaded_blas:
+            return linalg.solve_triangular(self.factor, u, lower=True, trans="T")
+
+    def back(self, slopes):
+        """Slopes by u, of those by x."""
+        if self.factor.ndim == 1:
+            return slopes / self.factor
+        with single_threaded_blas:
+            return linalg.solve_triangular(self.factor, slopes, lower=True)
+
+
+def _positive(diagonal):
+    """Curvatures, raised to a millionth of the largest."""
+    return np.maximum(diagonal, max(1e-6 * diagonal.max(), np.finfo(float).tiny))
