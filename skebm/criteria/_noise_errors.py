@@ -37,7 +37,7 @@ def sandwich(problem, point):
     spread_x = form.gram(sample, theta, w * (1.0 - h) ** 2, data)[of] - np.outer(pulled, pulled)
     spread_y = form.gram(sample, theta, w * h**2, noise)[of] / sample.ratio
     spread_y -= np.outer(pushed, pushed)
-    inverse, singular = _inverse(problem.information(point))
+    inverse, singular = inverse_of(problem.information(point))
     with single_threaded_blas:
         by_data = inverse @ (spread_x / sample.total) @ inverse
         by_noise = inverse @ (spread_y * sample.ratio**2 / sample.n_noise) @ inverse
@@ -49,7 +49,7 @@ def _posterior(margins):
     return np.where(margins >= 0, 1.0, e) / (1.0 + e)
 
 
-def _inverse(H):
+def inverse_of(H):
     """The inverse, and whether it had to leave out directions without curvature."""
     scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
     with single_threaded_blas:

@@ -6,23 +6,16 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm._base import all_or_nothing
-from skebm._jit import threads
+from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
 from skebm._validation import check_parameters
 from skebm._warn import warn
-from skebm.criteria._noise_errors import sandwich
-from skebm.criteria._noise_solvers import minimise_lbfgs, minimise_newton
-from skebm.criteria.noise_contrastive import Problem, Sample, area_under_curve
 from skebm.nce._asked import RULES, check_together, family_of, given_of
 from skebm.nce._family import Report, Units, indexed
+from skebm.nce._outcome import contrasted, stepped
 from skebm.nce._setting import Coding, setting_of, weighted_rows
-from skebm.nce._user import GivenForm
 from skebm.partition import LogPartition
 from skebm.partition._weights import Estimate
-
-# Parameters up to which Newton's method, and up to which a covariance is worth its time; of a
-# user's function, which is called twice for each of them.
-_MOST_NEWTON, _MOST_ERRORS, _MOST_GIVEN = 1500, 2000, 500
 
 # Chance that the classifier puts data above noise, beyond which a density chasm is said.
 _CHASM = 0.99
@@ -34,7 +27,7 @@ _CONSTANT = 1e-12
 class Learned(NamedTuple):
     """What likelihoods are computed from: the energy, and its parameters as they were learned.
 
-    ``own`` are the user's energy and gradient, where ``family`` is None.
+    ``own`` are the user's energy and gradient, where ``family`` is None; ``noise`` has a density.
     """
 
     family: object
@@ -44,6 +37,7 @@ class Learned(NamedTuple):
     units: Units
     coding: Coding
     bounds: tuple
+    noise: object
     n_noise: int
     ratio: float
     entropy: tuple
@@ -51,12 +45,13 @@ class Learned(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a search begins: parameters, c or None, and which parameters move."""
+    """Where a search begins: parameters, c or None, and which parameters move; and how."""
 
     theta: np.ndarray
     c: float
     free: np.ndarray
     units: Units
+    entropy: tuple
 
 
 class LearnsByContrast:
@@ -118,16 +113,19 @@ class LearnsByContrast:
         start = self._start(setting, family, n_params, entropy)
         if given is not None:
             given.check(start.theta, setting.X)
-        problem = self._problem(setting, family, given, start)
-        solution, newton = self._solved(problem, start)
-        report, errors = self._reported(problem, solution, family, start.units)
-        theta, c = problem.expand(solution.point.x)
+        if self.solver == "newton" and (family is None or not family.form(X.shape[1]).linear):
+            raise ValueError(
+                "solver='newton' is for energies that are linear in their parameters; take 'lbfgs' "
+                "or 'auto'."
+            )
+        learn = stepped if setting.noise.is_conditional else contrasted
+        outcome = learn(self, setting, family, given, start)
         learned = Learned(
-            family, own, theta, c, start.units, setting.coding, setting.bounds,
-            len(setting.noise_rows), setting.ratio, entropy,
+            family, own, outcome.theta, outcome.c, start.units, setting.coding, setting.bounds,
+            outcome.noise, outcome.n_noise, setting.ratio, entropy,
             weights @ setting.coding.bits(X) / weights.sum(),
         )  # fmt: skip
-        return self._keep(setting, problem, solution, learned, report, errors, newton)
+        return self._keep(setting, outcome, learned)
 
     # -- before --------------------------------------------------------------------------------
 
@@ -145,7 +143,7 @@ class LearnsByContrast:
         if self.fixed is not None:
             fixed = np.asarray(self.fixed)
         if family is None:
-            return Start(init.copy(), None, ~fixed, Units.of_data(p))
+            return Start(init.copy(), None, ~fixed, Units.of_data(p), entropy)
         known = np.zeros(n_params) if init is None else init
         fixed = family.fixed(fixed, p)
         units = Units.of_data(p)
@@ -156,7 +154,7 @@ class LearnsByContrast:
         theta, c = family.start(self._rows_of(family, units, setting.coding, X), weights, entropy)
         if init is not None:
             theta, c = family.internal(init, units), None
-        return Start(theta, c, ~fixed, units)
+        return Start(theta, c, ~fixed, units, entropy)
 
     @staticmethod
     def _rows_of(family, units, coding, X):
@@ -165,70 +163,17 @@ class LearnsByContrast:
             return family.rows(X)
         return family.rows(units.standardized(coding.bits(X)))
 
-    def _problem(self, setting, family, given, start):
-        X, noise = setting.X, setting.noise_rows
-        penalised = np.ones(len(start.theta), bool)
-        if family is None:
-            form = GivenForm(given, X, noise, len(start.theta))
-            rows = X[:, :0], noise[:, :0]
-        else:
-            form = family.form(X.shape[1])
-            rows = (self._rows_of(family, start.units, setting.coding, each) for each in (X, noise))
-            penalised = family.penalised(X.shape[1])
-        X, noise = rows
-        sample = Sample.of(X, setting.weights, noise, setting.log_noise, setting.ratio)
-        return Problem(form, sample, start.theta, start.free, self.l2 * penalised)
-
-    # -- learning ------------------------------------------------------------------------------
-
-    def _solved(self, problem, start):
-        """The :class:`Solution`, and whether it is Newton's."""
-        linear = problem.form.linear
-        if self.solver == "newton" and not linear:
-            raise ValueError(
-                "solver='newton' is for energies that are linear in their parameters; take 'lbfgs' "
-                "or 'auto'."
-            )
-        c = start.c
-        if c is None:
-            c = -importance(problem, problem.at(problem.reduce(start.theta, 0.0)).margins).value
-        x = problem.reduce(start.theta, c)
-        newton = self.solver == "newton" or (
-            self.solver == "auto" and linear and len(x) <= _MOST_NEWTON
-        )
-        minimise = minimise_newton if newton else minimise_lbfgs
-        return minimise(problem, x, self.tol, self.max_iter), newton
-
-    def _reported(self, problem, solution, family, units):
-        """Parameters in units of the data, and covariances of them and log Z: two parts or None."""
-        theta, c = problem.expand(solution.point.x)
-        report = Report(theta, -c) if family is None else family.report(theta, c, units)
-        most = _MOST_GIVEN if family is None else _MOST_ERRORS
-        if len(solution.point.x) > most or not np.isfinite(solution.point.value):
-            return report, None
-        parts = sandwich(problem, solution.point)
-        J = report.jacobian
-        if J is None:
-            J = np.ones(len(theta) + 1)
-            J[-1] = -1.0
-            return report, parts._replace(
-                data=parts.data * np.outer(J, J), noise=parts.noise * np.outer(J, J)
-            )
-        return report, parts._replace(data=J @ parts.data @ J.T, noise=J @ parts.noise @ J.T)
-
     # -- after ---------------------------------------------------------------------------------
 
-    def _keep(self, setting, problem, solution, learned, report, errors, newton):
+    def _keep(self, setting, outcome, learned):
         """Set all fitted attributes; returns sentences of warnings."""
-        sample, point, k = problem.sample, solution.point, len(report.params)
-        theta, auc = learned.theta, area_under_curve(sample, point.margins)
-        complaints, remarks = self._said(problem, solution, auc, errors, newton)
-        weighed = importance(problem, point.margins - learned.c)
-        cov = np.full((k + 1, k + 1), np.nan) if errors is None else errors.data + errors.noise
+        report, data, noise = reported(outcome, learned)
+        complaints, remarks = self._said(outcome)
+        k, doubts = len(report.params), [*complaints, *remarks]
+        cov = np.full((k + 1, k + 1), np.nan) if data is None else data + noise
         stderr = np.sqrt(np.maximum(cov.diagonal(), 0.0))
-        doubts = [*complaints, *remarks]
-        if errors is None:
-            stderr[-1] = weighed.stderr
+        if data is None:
+            stderr[-1] = outcome.weighed.stderr
             doubts.append("its error leaves out that of the parameters, which are too many")
         names = indexed("theta", np.arange(k))
         if learned.family is not None:
@@ -238,24 +183,24 @@ class LearnsByContrast:
             param_names_=names,
             params_stderr_=stderr[:-1],
             params_cov_=cov[:-1, :-1],
-            params_cov_data_=None if errors is None else errors.data[:-1, :-1],
-            params_cov_noise_=None if errors is None else errors.noise[:-1, :-1],
+            params_cov_data_=None if data is None else data[:-1, :-1],
+            params_cov_noise_=None if data is None else noise[:-1, :-1],
             noise_=setting.noise,
-            classifier_auc_=auc,
-            loss_=float(point.value - 0.5 * problem.l2 @ theta**2),
-            n_iter_=solution.n_iter,
+            classifier_auc_=outcome.auc,
+            loss_=outcome.loss,
+            n_iter_=outcome.solution.n_iter,
             _learned=learned,
             _entropy=learned.entropy,
             _kept_log_partition=LogPartition.from_estimate(
-                Estimate(report.log_partition, float(stderr[-1]), weighed.ess),
-                doubts=doubts, method="nce",
+                Estimate(report.log_partition, float(stderr[-1]), outcome.weighed.ess),
+                doubts=doubts, method=outcome.method,
             ),
         )  # fmt: skip
         return complaints, remarks
 
-    def _said(self, problem, solution, auc, errors, newton):
+    def _said(self, outcome):
         """Sentences on what is not as it should be."""
-        complaints, remarks = [], []
+        complaints, remarks, solution = [], [], outcome.solution
         if solution.separated:
             complaints.append(
                 "data and noise are separated: the classifier tells them apart perfectly, and the "
@@ -269,16 +214,16 @@ class LearnsByContrast:
                 f"{where} the largest slope is {solution.residual:.3g}, more than "
                 f"tol={self.tol:g}. {'Raise max_iter' if ended else 'Raise tol'} or l2."
             )
-        if errors is not None and errors.singular and not solution.separated:
+        if outcome.errors is not None and outcome.errors.singular and not solution.separated:
             remarks.append(
                 "some parameters are not determined by the rows, and standard errors leave out the "
                 "directions in which they may vary."
             )
-        if auc > _CHASM and not solution.separated:
+        if outcome.auc > _CHASM and not solution.separated:
             remarks.append(
-                f"the classifier tells data from noise nearly always (AUC {auc:.4f}), across a "
-                "chasm of densities where estimates have large errors. Take noise nearer to the "
-                "data: noise='mixture', or a smaller noise_inflation."
+                f"the classifier tells data from noise nearly always (AUC {outcome.auc:.4f}), "
+                "across a chasm of densities where estimates have large errors. Take noise nearer "
+                "to the data: noise='mixture', or a smaller noise_inflation."
             )
         return complaints, remarks
 
@@ -292,10 +237,17 @@ def moments(X, weights):
     return mean, np.where(constant, 1.0, scale)
 
 
-def importance(problem, margins):
-    """log of the mean of e^-E / p_n over noise, of margins without c, as an :class:`Estimate`."""
-    from skebm.partition._weights import log_mean_exp
-
-    log_weights = problem.sample.of_noise(margins) + np.log(problem.sample.ratio)
-    finite = log_weights[np.isfinite(log_weights)]
-    return log_mean_exp(log_weights) if len(finite) else Estimate(0.0, np.inf, 1.0)
+def reported(outcome, learned):
+    """The :class:`Report`, and covariances of parameters and log Z: by data, by noise, or None."""
+    report, errors = Report(outcome.theta, -outcome.c), outcome.errors
+    if learned.family is not None:
+        report = learned.family.report(outcome.theta, outcome.c, learned.units)
+    if errors is None:
+        return report, None, None
+    J = report.jacobian
+    if J is None:
+        signs = np.append(np.ones(len(outcome.theta)), -1.0)
+        turned = np.outer(signs, signs)
+        return report, errors.data * turned, errors.noise * turned
+    with single_threaded_blas:
+        return report, J @ errors.data @ J.T, J @ errors.noise @ J.T

@@ -19,6 +19,7 @@ from skebm._warn import warn
 from skebm.criteria._noise_sample import in_blocks, spread
 from skebm.criteria.noise_contrastive import Problem, Sample
 from skebm.nce._asked import given_of
+from skebm.nce._conditional import STEPS
 from skebm.nce._family import BINARY
 from skebm.nce._pickled import check_picklable
 from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, inside
@@ -63,10 +64,13 @@ class ContrastedModel(UnnormalizedModel):
         float
             Mean softplus(log nu - G(x)) over the rows and nu times mean softplus(G(y) - log nu)
             over noise, with G = log p - log p_n in nats and nu the ratio of training; a classifier
-            that knows nothing has log(1 + nu) + nu log(1 + 1 / nu).
+            that knows nothing has log(1 + nu) + nu log(1 + 1 / nu). With conditional noise mean
+            softplus(E(x) - E(y)) over steps from rows x to y, log 2 if nothing is known.
         """
         check_is_fitted(self)
         X, learned = self._rows(X), self._learned
+        if self.noise_.is_conditional:
+            return self._loss_of_steps(X)
         noise, bits = self.noise_, learned.coding.bits
         rows = drawn(noise, learned.n_noise, learned.entropy)
         parts = []
@@ -74,6 +78,14 @@ class ContrastedModel(UnnormalizedModel):
             G = self.score_samples(learned.coding.codes(some)) - covering(noise, some, "rows")
             parts.append(np.logaddexp(0.0, -sign * (G - np.log(learned.ratio))).mean())
         return float(parts[0] + learned.ratio * parts[1])
+
+    def _loss_of_steps(self, X):
+        """Mean softplus(E(x) - E(y)) over steps from rows to y."""
+        learned = self._learned
+        seed = derive_seed(learned.entropy, STEPS)
+        steps = self.noise_.pairs(X, learned.n_noise, random_state=seed)
+        G = np.repeat(self.score_samples(X), learned.n_noise) - self.score_samples(steps)
+        return float(np.logaddexp(0.0, -G).mean())
 
     def check_gradient(self, X=None):
         """Compare slopes of the energy at ``params_`` with central differences.
@@ -101,7 +113,7 @@ class ContrastedModel(UnnormalizedModel):
         learned = self._learned
         if X is None:
             seed = derive_seed(learned.entropy, _LOOKED_AT)
-            X = learned.coding.codes(self.noise_.sample(_ROWS, random_state=seed))
+            X = learned.coding.codes(learned.noise.sample(_ROWS, random_state=seed))
         else:
             X = self._rows(X)
         if learned.family is None:
@@ -202,7 +214,7 @@ class ContrastedModel(UnnormalizedModel):
 
     def _resampled(self, n_samples, entropy):
         """Sampling-importance-resampling from the noise."""
-        noise, codes = self.noise_, self._learned.coding.codes
+        noise, codes = self._learned.noise, self._learned.coding.codes
         seed = derive_seed(entropy, _PROPOSALS)
         bits = noise.sample(max(_LEAST, _PER_DRAW * n_samples), random_state=seed)
         log_weights = self.score_samples(codes(bits)) - noise.log_prob(bits)
