@@ -218,10 +218,12 @@ def loops_over(energy):
             for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
                 x[:] = X[r]
                 out[r] = energy(point, x)
-                if not np.array_equal(x, X[r]):
-                    status[chunk] = r + 1
-                if not np.array_equal(point, theta):
-                    status[chunk] = -r - 1
+                for i in range(p):
+                    if x[i] != X[r, i]:
+                        status[chunk] = r + 1
+                for j in range(theta.shape[0]):
+                    if point[j] != theta[j]:
+                        status[chunk] = -r - 1
 
     def add_slopes(theta, steps, X, weights, parts):
         n, p = X.shape

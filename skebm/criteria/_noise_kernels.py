@@ -98,8 +98,8 @@ def add_expert(kind, shape, u, energy, slope):
             t = _LOGISTIC_SCALE * u[r]
             e = exp(-2.0 * abs(t))
             energy[r] += 2.0 * (abs(t) + log1p_of_unit(e) - _LOG_2)
-            size = 2.0 * _LOGISTIC_SCALE * (1.0 - e) / (1.0 + e)
-            slope[r] = size if t > 0.0 else -size
+            side = 1.0 if t > 0.0 else -1.0
+            slope[r] = side * (2.0 * _LOGISTIC_SCALE) * (1.0 - e) / (1.0 + e)
     else:
         for r in range(ROWS):
             t = 1.0 + u[r] * u[r] / shape

@@ -82,7 +82,7 @@ class PairProblem:
         value += 0.5 * float(self.l2 @ theta**2)
         return Point(x, value, slopes, margins)
 
-    def information(self, point):
+    def information(self, point, rows_each=None):
         """Sum of curvature weights times products of feature differences, and the penalties."""
         weights = self.shares / self.n_sets * curvature_weights(point.margins)
         theta, _ = self.expand(point.x)

@@ -54,6 +54,11 @@ class Sample(NamedTuple):
         """Those that belong to rows of noise, (M,)."""
         return values[self.n_data :].ravel()[: self.n_noise]
 
+    def thinned(self, step):
+        """Every so many blocks, where only products are made."""
+        Z, offsets, weights = (each[::step] for each in (self.Z, self.offsets, self.weights))
+        return self._replace(Z=np.ascontiguousarray(Z), offsets=offsets, weights=weights)
+
     def only_data(self):
         """The same where noise has no weight."""
         weights = self.weights.copy()

@@ -6,6 +6,7 @@ L-BFGS-B on the fixed sample of noise, in variables in which the curvature at th
 """
 
 import warnings
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,14 @@ from scipy import linalg
 from skebm._jit import single_threaded_blas
 from skebm.criteria.noise_contrastive import Point
 
-# A curvature is made anew when a step with it leaves more than this share of the slopes.
-_STALE = 0.2
+# A curvature is made anew when a step with it leaves more than this share of the decrement.
+_STALE = 0.3
+
+# Rows for each parameter that the first curvature is made of.
+_FEWEST = 50
 
 # Decrements at which rounding begins to decide, and at which nothing is left.
-_ROUGH, _NOTHING = 1e-16, 1e-28
+_ROUGH, _NOTHING = 1e-16, 1e-22
 
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
 
@@ -48,27 +52,49 @@ class Solution(NamedTuple):
 
 
 def minimise_newton(problem, x, tol, max_iter):
-    """Damped Newton steps from ``x``, on until rounding ends them."""
-    point, solve, before, n_iter = problem.at(x), None, np.inf, 0
+    """Damped Newton steps from ``x``, on until rounding ends them.
+
+    Between two curvatures, the first one of a part of the rows, steps and the changes of slopes
+    along them correct the last one (L-BFGS).
+    """
+    point, before, n_iter = problem.at(x), np.inf, 0
+    solve, pairs, whole = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS), False
     while n_iter < max_iter:
-        fresh = solve is None
-        if fresh:
-            solve = _inverse(problem.information(point))
-        step = -solve(point.slopes)
+        step = -_two_loops(point.slopes, pairs, solve)
         decrement = -float(step @ point.slopes)
-        if not fresh and decrement > max(_STALE**2 * before, _ROUGH):
-            solve = _inverse(problem.information(point))
+        if pairs and not decrement <= max(_STALE * before, _ROUGH) or decrement < 0.0:
+            solve, whole = _inverse(problem.information(point)), True
+            pairs.clear()
             step = -solve(point.slopes)
             decrement = -float(step @ point.slopes)
         if decrement <= _NOTHING or (before <= _ROUGH and decrement > 0.1 * before):
             break
         moved = _searched(problem, point, step, decrement)
+        if moved is None and not whole:
+            solve, whole = _inverse(problem.information(point)), True
+            pairs.clear()
+            continue
         if moved is None or _is_separated(problem, moved):
             point = point if moved is None else moved
             break
-        point, before, n_iter = moved, decrement, n_iter + 1
+        s, y = moved.x - point.x, moved.slopes - point.slopes
+        if s @ y > 0.0:
+            pairs.append((s, y))
+        point, before, n_iter, whole = moved, decrement, n_iter + 1, False
     residual = float(np.abs(point.slopes).max())
     return Solution(point, n_iter, residual, _is_separated(problem, point))
+
+
+def _two_loops(slopes, pairs, solve):
+    """Inverse curvature times slopes (Nocedal and Wright 2006, algorithm 7.4)."""
+    q, shares = slopes.copy(), []
+    for s, y in reversed(pairs):
+        shares.append((s @ q) / (s @ y))
+        q -= shares[-1] * y
+    r = solve(q)
+    for (s, y), share in zip(pairs, reversed(shares)):
+        r += (share - (y @ r) / (s @ y)) * s
+    return r
 
 
 def _searched(problem, point, step, decrement):

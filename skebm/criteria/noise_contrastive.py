@@ -96,14 +96,18 @@ class Problem:
         value = found.value + 0.5 * float(self.l2 @ theta**2)
         return Point(x, value, slopes, found.margins)
 
-    def information(self, point):
+    def information(self, point, rows_each=None):
         """Sum of w h (1 - h) gg' and the penalties, over what moves.
 
         The curvature where -E is linear in theta, and otherwise in the limit of many rows.
+        ``rows_each`` takes only so many rows for each parameter, if there are more than that.
         """
         weights = self.sample.weights * curvature_weights(point.margins)
-        theta, _ = self.expand(point.x)
-        gram = self.form.gram(self.sample, theta, weights)[np.ix_(self.free, self.free)]
+        (theta, _), sample = self.expand(point.x), self.sample
+        step = 1 if rows_each is None else max(1, weights.size // (rows_each * len(self.free)))
+        if step > 1:
+            sample, weights = sample.thinned(step), step * weights[::step]
+        gram = self.form.gram(sample, theta, weights)[np.ix_(self.free, self.free)]
         places = np.arange(len(self.moving))
         gram[places, places] += self.l2[self.moving]
         return gram

@@ -20,6 +20,9 @@ _STEP = np.finfo(float).eps ** (1.0 / 3.0)
 # Rows of one call of a user's function, and the numbers that these may hold.
 _ROWS, _NUMBERS = 4096, 2**21
 
+# Energies of one row that a compiled function gives in a call of a kernel.
+_CALLS = 2**18
+
 # Relative error of a slope beyond which it is wrong: differences themselves are good to 1e-9.
 TOLERANCE = 1e-4
 
@@ -38,17 +41,22 @@ class GivenEnergy:
 
     gradient_name = None
 
+    def parts_of(self, X, n_params=1):
+        """Slices of rows for one call each."""
+        step = max(1, min(_ROWS, _NUMBERS // max(1, X.shape[1])))
+        return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
+
     def energies(self, theta, X):
         """Checked energies of rows, (n,) float64; inf is for rows without density."""
         out = np.empty(len(X))
-        for part in parts_of(X):
+        for part in self.parts_of(X):
             out[part] = self._checked(theta, X[part], part.start)
         return out
 
     def slopes(self, theta, X, weights):
         """Sum of weights times dE / dtheta over rows, (k,) float64."""
         total = np.zeros(len(theta))
-        for part in parts_of(X):
+        for part in self.parts_of(X, len(theta)):
             total += self._slopes(theta, X[part], weights[part])
         return total
 
@@ -62,8 +70,10 @@ class GivenEnergy:
             above, below = theta.copy(), theta.copy()
             above[j] += step
             below[j] -= step
-            out[:, j] = self._checked(above, X, 0) - self._checked(below, X, 0)
-            out[:, j] /= above[j] - below[j]
+            above, below = self._checked(above, X, 0), self._checked(below, X, 0)
+            finite = np.isfinite(above) & np.isfinite(below)
+            out[:, j] = np.subtract(above, below, out=np.zeros(len(X)), where=finite)
+            out[:, j] /= 2.0 * step
         return out
 
     def check_slopes(self, theta, X):
@@ -197,6 +207,11 @@ class ScalarFunction(GivenEnergy):
                 raise raised
         return finite_energies(self.name, out, first)
 
+    def parts_of(self, X, n_params=1):
+        """As many rows as take a moment."""
+        step = CHUNK * max(1, _CALLS // (n_params * CHUNK))
+        return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
+
     def _raised(self, theta, X, first):
         """The complaint about the first row that raises, if there is one."""
         for r in range(len(X)):
@@ -284,12 +299,6 @@ class GivenForm(Form):
 # -- shared by the above -----------------------------------------------------------------------
 
 
-def parts_of(X):
-    """Slices of rows for one call of a user's function each."""
-    step = max(1, min(_ROWS, _NUMBERS // max(1, X.shape[1])))
-    return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
-
-
 def steps_of(theta):
     """Steps of central differences, (k,)."""
     return _STEP * np.maximum(np.abs(theta), 1.0)
@@ -299,7 +308,7 @@ def as_numbers(name, values):
     """What a function returned as float64, tensors of other libraries included."""
     try:
         if hasattr(values, "detach"):
-            values = values.detach()
+            values = values.detach().cpu().numpy()
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must return numbers, got {type(values).__name__}.") from error
