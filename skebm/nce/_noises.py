@@ -41,6 +41,10 @@ class NoiseRule:
             raise TypeError(f"{accepted}, got the class {value.__name__}; an instance is needed.")
         if isinstance(value, Noise) or is_frozen(value) or is_given(value):
             return
+        if callable(value) and hasattr(value, "rvs"):
+            raise TypeError(
+                f"{accepted}, got {type(value).__name__} without its parameters: call it to freeze it."
+            )
         lacks = [
             each
             for each, methods in (
