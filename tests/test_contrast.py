@@ -323,7 +323,7 @@ def test_noise_has_to_cover_the_model():
 
 @pytest.mark.parametrize("method", ["nce", "ais"])
 def test_what_is_no_base(method):
-    with pytest.raises(TypeError, match="base must have sample and log_density.*got float"):
+    with pytest.raises(TypeError, match=r"base must have .*got float"):
         log_partition(ising(0), 0.5, method=method)
     if method == "ais":
         noise = ChowLiuNoise().fit(reference.all_states(8))
@@ -355,7 +355,7 @@ def test_same_seed_same_bits(energy):
 
 
 def test_no_reverse_check():
-    with pytest.raises(ValueError, match="check='reverse' carries chains .*'bridge'"):
+    with pytest.raises(ValueError, match=r"check='reverse' carries chains .*'bridge'"):
         log_partition(ising(0), method="nce", check="reverse")
     model = PseudoLikelihoodIsing.from_parameters(ising(0).coupling, ising(0).field)
     with pytest.raises(ValueError, match="check='reverse'"):

@@ -202,7 +202,8 @@ def test_binary_draws_follow_the_probabilities(noise):
 def test_same_seed_same_draws(name):
     binary = name in ("bernoulli", "chow_liu")
     X = bits(60, 3) if binary else normals(60, 3)
-    noise = noise_of(name, binary=binary, inflation=1.3).fit(X)
+    low = -50.0 if name == "truncated" else None
+    noise = noise_of(name, binary=binary, inflation=1.3, low=low).fit(X)
     first = noise.sample(100, random_state=7)
     again = pickle.loads(pickle.dumps(noise))
     assert np.array_equal(first, again.sample(100, random_state=7))
@@ -210,9 +211,7 @@ def test_same_seed_same_draws(name):
     rng = [np.random.default_rng(3) for _ in range(2)]
     assert np.array_equal(noise.sample(9, rng[0]), noise.sample(9, rng[1]))
     assert not np.array_equal(noise.sample(9, rng[0]), noise.sample(9, np.random.default_rng(3)))
-    state = np.random.get_state()[1].copy()
-    noise.sample(5, None)
-    assert np.array_equal(state, np.random.get_state()[1])
+    assert not np.array_equal(noise.sample(9, None), noise.sample(9, None))
 
 
 # -- Chow-Liu ----------------------------------------------------------------------------------

@@ -42,9 +42,8 @@ class NoiseRule:
         if isinstance(value, Noise) or is_frozen(value) or is_given(value):
             return
         if callable(value) and hasattr(value, "rvs"):
-            raise TypeError(
-                f"{accepted}, got {type(value).__name__} without its parameters: call it to freeze it."
-            )
+            kind = type(value).__name__
+            raise TypeError(f"{accepted}, got {kind} without its parameters: call it.")
         lacks = [
             each
             for each, methods in (
