@@ -130,9 +130,9 @@ def _own(noise, binary, bounded, low, high):
     if binary and isinstance(noise, UniformNoise):
         return BernoulliNoise(shrinkage=1.0)
     noise = clone(noise)
-    edges = {"low": low, "high": high}
     given = noise.get_params(deep=False)
-    return noise.set_params(**{e: v for e, v in edges.items() if given.get(e, v) is None})
+    edges = {name: edge for name, edge in (("low", low), ("high", high)) if name in given}
+    return noise.set_params(**{name: edge for name, edge in edges.items() if given[name] is None})
 
 
 def _names_for(binary, bounded):
