@@ -203,8 +203,12 @@ class ScipyNoise(GivenNoise):
 
 
 def is_frozen(noise):
-    """Whether something is a frozen distribution of SciPy, or looks like one."""
-    return hasattr(noise, "rvs") and (hasattr(noise, "logpdf") or hasattr(noise, "logpmf"))
+    """Whether something is a frozen distribution of SciPy, or looks like one.
+
+    What waits for its parameters can be called.
+    """
+    weighs = hasattr(noise, "logpdf") or hasattr(noise, "logpmf")
+    return hasattr(noise, "rvs") and weighs and not callable(noise)
 
 
 def is_discrete(noise):

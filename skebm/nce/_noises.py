@@ -41,6 +41,9 @@ class NoiseRule:
             raise TypeError(f"{accepted}, got the class {value.__name__}; an instance is needed.")
         if isinstance(value, Noise) or is_frozen(value) or is_given(value):
             return
+        if callable(value) and hasattr(value, "rvs"):
+            kind = type(value).__name__
+            raise TypeError(f"{accepted}, got {kind} without its parameters: call it.")
         lacks = [
             each
             for each, methods in (
@@ -127,9 +130,9 @@ def _own(noise, binary, bounded, low, high):
     if binary and isinstance(noise, UniformNoise):
         return BernoulliNoise(shrinkage=1.0)
     noise = clone(noise)
-    edges = {"low": low, "high": high}
     given = noise.get_params(deep=False)
-    return noise.set_params(**{e: v for e, v in edges.items() if given.get(e, v) is None})
+    edges = {name: edge for name, edge in (("low", low), ("high", high)) if name in given}
+    return noise.set_params(**{name: edge for name, edge in edges.items() if given[name] is None})
 
 
 def _names_for(binary, bounded):
