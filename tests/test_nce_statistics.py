@@ -50,7 +50,7 @@ def test_the_table_of_one_normal_variable(sigma, nu):
         x, y = rng.normal(size=(n, 1)), sigma * rng.normal(size=(round(nu * n), 1))
         logs = log_noise(x[:, 0]), log_noise(y[:, 0])
         problem = problem_of(form, -0.5 * x**2, -0.5 * y**2, logs, nu, theta)
-        estimate[:] = minimise_newton(problem, start, 1e-8, 50).point.x
+        estimate[:] = minimise_newton(problem, start, 1e-8, 6).point.x
     expected = reference.normal_table_entry(sigma, nu)
     for errors, variance in zip((n * (found - start) ** 2).T, expected):
         assert_variances(errors, variance)
@@ -85,7 +85,7 @@ def test_noise_as_the_data_costs_a_factor(nu):
         x, y = (truth.rvs(m, random_state=rng) for m in (n, round(nu * n)))
         logs = truth.logpdf(x), truth.logpdf(y)
         problem = problem_of(form, x, y, logs, nu, theta, free)
-        estimate[:] = minimise_newton(problem, start, 1e-8, 50).point.x
+        estimate[:] = minimise_newton(problem, start, 1e-8, 6).point.x
     squares = n * (found - start) ** 2
     i, j = pairs
     likelihood = (K[i, i] * K[j, j] + K[i, j] ** 2).sum()
@@ -120,7 +120,7 @@ def test_five_spins(noise):
         problem = problem_of(
             form, states[seen], noise_rows, (logs[0][seen], logs[1]), nu, theta, None, data[seen]
         )
-        estimate[:] = minimise_newton(problem, start, 1e-8, 50).point.x
+        estimate[:] = minimise_newton(problem, start, 1e-8, 6).point.x
     expected = reference.contrast_covariance(truth, density, features, nu).diagonal()
     squares = n * (found - start) ** 2
     assert_variances(squares[:, :-1].sum(axis=1), expected[:-1].sum(), n_independent=4)
@@ -146,9 +146,7 @@ def test_the_covariance_is_that_of_theory():
     width = u[1] - u[0]
     P, Q = scipy.stats.norm.pdf(u) * width, scipy.stats.norm.pdf(u, scale=sigma) * width
     expected = reference.contrast_covariance(P, Q, -0.5 * u[:, None] ** 2, nu)
-    np.testing.assert_allclose(
-        n * (found.data + found.noise), expected, atol=0.02 * expected.max()
-    )
+    np.testing.assert_allclose(n * (found.data + found.noise), expected, atol=0.02 * expected.max())
     g = np.column_stack([-0.5 * u**2, np.ones_like(u)])
     h = P / (P + nu * Q)
     inverse = np.linalg.inv((g * (P * (1 - h))[:, None]).T @ g)
@@ -172,7 +170,7 @@ def test_four_sources(nu, expected):
         x, y = rng.laplace(scale=np.sqrt(0.5), size=(n, 4)), rng.normal(size=(round(nu * n), 4))
         problem = problem_of(form, x, y, (log_noise(x), log_noise(y)), nu, theta)
         solution = minimise_lbfgs(problem, start, 1e-4, 200)
-        assert solution.residual < 1e-3
+        assert solution.residual <= max(1e-4, solution.corner)
         estimate[:] = solution.point.x
     squares = n * (found - start) ** 2
     assert_variances(squares[:, :-1].sum(axis=1), expected[0], n_independent=8)

@@ -49,11 +49,11 @@ class Form(ABC):
     """Energies of one form.
 
     ``linear`` says that -E is linear in theta, ``scaled`` that a curvature is worth its time where
-    it only helps; ``flops`` is the work of a row.
+    it only helps, ``smooth`` that slopes vanish at a minimum; ``flops`` is the work of a row.
     """
 
     linear = False
-    scaled = True
+    scaled = smooth = True
 
     @abstractmethod
     def evaluate(self, sample, theta, c):
@@ -202,6 +202,16 @@ class Experts(Form):
     @property
     def n_params(self):
         return self.shape[0] * (self.shape[1] + self.intercept)
+
+    @property
+    def smooth(self):
+        """Whether f has no corner."""
+        return self.kind != LAPLACE
+
+    def corner(self, sample):
+        """Slope that a row on a corner of the loss may leave at its minimum."""
+        largest = np.abs(sample.Z).max(axis=1)
+        return 2.0 * 2.0**0.5 * float((sample.weights * largest).max())
 
     def bordered(self, theta):
         """W with b as a last column, (m, p + 1)."""

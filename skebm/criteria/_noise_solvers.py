@@ -5,7 +5,6 @@ pass over the rows for slopes costs k operations a row, the curvature k^2. Other
 L-BFGS-B on the fixed sample of noise, in variables in which the curvature at the start is one.
 """
 
-import warnings
 from collections import deque
 from typing import NamedTuple
 
@@ -37,18 +36,25 @@ _MOST_SCALED = 700
 
 _PAIRS = 20
 
+# Runs of L-BFGS, and what one has to lower the loss by for another to follow.
+_RESTARTS, _GAIN = 5, 1e-12
+
+# Share that a step has to lower a loss with corners by: far less than what rows know of it.
+_FLAT = 1e-9
+
 
 class Solution(NamedTuple):
     """The :class:`Point` at the end, steps made, and the largest slope there.
 
     ``separated`` says that data and noise can be told apart perfectly, so that there is no
-    minimum.
+    minimum; ``corner`` is what the largest slope may be at a minimum, where a loss has corners.
     """
 
     point: Point
     n_iter: int
     residual: float
     separated: bool = False
+    corner: float = 0.0
 
 
 def minimise_newton(problem, x, tol, max_iter):
@@ -133,39 +139,60 @@ def _solved(factor, right):
 
 
 def minimise_lbfgs(problem, x, tol, max_iter):
-    """SciPy's L-BFGS-B from ``x``; ``tol`` is the largest slope at the end."""
-    from scipy.optimize import minimize  # takes longer to import than the package
+    """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes."""
+    search = _Search(problem, problem.at(x), tol)
+    for _ in range(_RESTARTS if problem.form.smooth else 1):
+        before = search.lowest.value
+        ended = search.run(max_iter - search.n_iter)
+        if ended or search.n_iter >= max_iter or before - search.lowest.value <= _GAIN:
+            break
+    point = search.lowest
+    corner = 0.0 if problem.form.smooth else problem.form.corner(problem.sample)
+    return Solution(point, search.n_iter, search.residual, _is_separated(problem, point), corner)
 
-    start = problem.at(x)
-    scaling = _Scaling.of(problem, start)
-    latest = {"point": start, "lowest": start}
 
-    def value_and_slopes(u):
-        point = latest["point"] = problem.at(scaling.forth(u) + x)
-        if point.value <= latest["lowest"].value:
-            latest["lowest"] = point
-        if np.abs(point.slopes).max() <= tol:
-            latest["lowest"] = point
-            raise _Enough
-        return point.value, scaling.back(point.slopes)
+class _Search:
+    """The lowest point that runs of L-BFGS-B have seen, and their steps."""
 
-    n_iter = 0
-    try:
-        if np.abs(start.slopes).max() > tol:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                found = minimize(
-                    value_and_slopes, np.zeros(len(x)), method="L-BFGS-B", jac=True,
-                    callback=lambda u: latest.update(n_iter=latest.get("n_iter", 0) + 1),
-                    options={"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter,
-                             "ftol": 0.0, "gtol": 0.0, "maxls": 40},
-                )  # fmt: skip
-            n_iter = int(found.nit)
-    except _Enough:
-        n_iter = latest.get("n_iter", 0) + 1
-    point = latest["lowest"]
-    residual = float(np.abs(point.slopes).max())
-    return Solution(point, n_iter, residual, _is_separated(problem, point))
+    def __init__(self, problem, start, tol):
+        self.problem, self.lowest, self.tol, self.n_iter = problem, start, tol, 0
+
+    @property
+    def residual(self):
+        """Largest slope at the lowest point."""
+        return float(np.abs(self.lowest.slopes).max(initial=0.0))
+
+    def run(self, max_iter):
+        """One run; whether slopes are small enough now."""
+        from scipy.optimize import minimize  # takes longer to import than the package
+
+        if self.residual <= self.tol:
+            return True
+        origin, scaling = self.lowest.x, _Scaling.of(self.problem, self.lowest)
+
+        def value_and_slopes(u):
+            point = self.problem.at(origin + scaling.forth(u))
+            small = np.abs(point.slopes).max() <= self.tol
+            if point.value <= self.lowest.value or small:
+                self.lowest = point
+            if small:
+                raise _Enough
+            return point.value, scaling.back(point.slopes)
+
+        def count(_):
+            self.n_iter += 1
+
+        options = {"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": 0.0,
+                   "ftol": 0.0 if self.problem.form.smooth else _FLAT, "maxls": 40}  # fmt: skip
+        try:
+            minimize(
+                value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
+                callback=count, options=options,
+            )  # fmt: skip
+        except _Enough:
+            self.n_iter += 1
+            return True
+        return False
 
 
 class _Enough(Exception):

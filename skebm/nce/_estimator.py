@@ -101,6 +101,10 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     V the variance of its slopes over data and noise. They hold if the model is right; ``l2`` biases
     estimates by what no error knows. Weights are counts.
 
+    Likelihoods share the error of the log Z that was learned. A search over ``noise`` or
+    ``noise_ratio`` takes the most flattering of these errors along: compare scores with the
+    standard errors of ``log_partition_``, or with :meth:`log_partition` where an energy has chains.
+
     Conditional noise steps from rows of the data, so that its density cancels. log Z is then not
     learned, but estimated afterwards against Gaussian noise.
 

@@ -67,7 +67,7 @@ class Family(BaseEstimator, ABC):
 
     @abstractmethod
     def start(self, Z, weights, entropy):
-        """Parameters to begin with, and c or None where only noise can tell it."""
+        """Parameters to begin with, for :meth:`rows` Z, and c or None where only noise knows it."""
 
     def rows(self, X):
         """Rows as the form takes them, of accepted ones."""

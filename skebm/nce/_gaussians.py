@@ -195,7 +195,7 @@ class DiagonalGaussian(Family):
 
     def start(self, Z, weights, entropy):
         """The normal with the moments of the rows."""
-        share = weights / weights.sum()
+        share, Z = weights / weights.sum(), Z[:, : Z.shape[1] // 2]
         mean = share @ Z
         precision = 1.0 / np.maximum(share @ (Z - mean) ** 2, np.finfo(float).tiny)
         return np.append(precision * mean, precision), None
