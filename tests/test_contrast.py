@@ -233,10 +233,10 @@ def runs(energy, n_runs, **options):
 
 
 def test_coverage_with_exact_draws():
-    """364 to 394 of 400 intervals cover, 99.9 % of the time if .95 do.
+    """360 to 396 of 400 intervals cover.
 
-    At a true coverage of .88 it would be missed with probability .8. The mean error is within 4.5
-    of its own errors and the spread within 5 of its, alpha below 1e-5 both.
+    Missed with probability 2e-5 at a true coverage of .95, and reached with .002 at .85. The mean
+    error is within 4.5 of its own errors and the spread within 5 of its, alpha below 1e-5 both.
     """
     errors, covered = runs(ising(1, p=6), 400, n_chains=64)
     assert 360 <= covered <= 396
@@ -255,8 +255,8 @@ def test_coverage_with_annealed_draws():
 def test_coverage_of_what_is_believed(distance, n, area):
     """Normal log-ratios, so far apart that almost every pair of draws tells which is which.
 
-    Of 400 runs, all believed, more than 360 intervals cover: missed with probability 1e-4 at a
-    true coverage of .95, reached with 1e-3 at .85. Effective rows tell what the area does not.
+    Of 400 runs, all believed, 361 to 397 intervals cover: missed with probability 3e-5 at a true
+    coverage of .95, reached with .001 at .85. Effective rows tell what the area does not.
     """
     rng, covered, areas = np.random.default_rng(distance), 0, []
     for _ in range(400):
