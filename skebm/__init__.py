@@ -10,9 +10,9 @@ p(x) = p~(x) / Z whose Z is out of reach. It has four nouns, and so has this hou
 ``skebm.partition``  log Z afterwards: exact, or annealed in one direction or both; likelihoods
 ===================  =============================================================================
 
-An estimator picks one of each and is thin: ``rbm``, ``ising`` and ``gaussian`` hold those that
-users type, one file each, how they learn and what is asked of them once fitted; ``_base.py`` is
-what all share.
+An estimator picks one of each and is thin: ``rbm``, ``ising``, ``gaussian`` and ``nce`` hold those
+that users type, one file each, how they learn and what is asked of them once fitted;
+``_base.py`` is what all share.
 The cellar serves everybody: ``_jit.py`` (compilation, caching, threads), ``_rng.py`` (random
 numbers), ``_numerics.py`` (stable functions), ``_simd.py`` and ``_words.py``
 (vector instructions), ``_bits.py`` (packed binary states and their products), ``_rows.py`` (data),
@@ -30,12 +30,14 @@ from skebm.ising import (
     PseudoLikelihoodIsing,
     RatioMatchingIsing,
 )
+from skebm.nce import NCEEstimator
 from skebm.rbm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 
 __all__ = [
     "CDRBM",
     "PCDRBM",
     "InteractionScreeningIsing",
+    "NCEEstimator",
     "PCDIsing",
     "PseudoLikelihoodIsing",
     "PseudoLikelihoodRBM",

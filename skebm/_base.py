@@ -145,13 +145,14 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        method : {"auto", "exact", "ais", "bridge"}, default="auto"
+        method : {"auto", "exact", "ais", "bridge", "nce"}, default="auto"
             Exact enumeration; annealed importance sampling; that in both directions, put together
-            by Bennett's acceptance ratio; or exact where it takes seconds, else AIS. The help of
+            by Bennett's acceptance ratio; draws of the model told from draws of the base, without
+            annealing in between; or exact where it takes seconds, else AIS. The help of
             :mod:`skebm.partition` says when to use which.
         n_chains : int or None, default=None
-            Number of AIS chains; None plans it for ``target_stderr``, at least 128 and,
-            times temperatures, at most 20 million.
+            Number of AIS chains, with ``"nce"`` of draws of the model; None plans it for
+            ``target_stderr``, at least 128 and, times temperatures, at most 20 million.
         n_temperatures : int or "auto", default="auto"
             Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
         base : {"marginals", "uniform", "biases"} or array-like (n_features,), default="marginals"
@@ -160,7 +161,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
             RBM, fields of spins), or probabilities of a one, strictly between 0 and 1.
         check : {"none", "reverse"}, default="none"
             ``"reverse"`` also carries chains of at least 1,000 sweeps from the model back to the
-            base, and does not believe an estimate that they contradict. It needs 64 chains.
+            base, and does not believe an estimate that they contradict. It needs 64 chains;
+            not with ``"nce"``.
         target_stderr : float or None, default=None
             Standard error in nats that ``n_chains`` is planned for; None means 0.05.
         level : float, default=0.95
@@ -185,7 +187,8 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            If ``method="exact"`` would take more than an hour; the message says how long.
+            If ``method="exact"`` would take more than an hour; the message says how long. If
+            ``check="reverse"`` is asked of ``method="nce"``.
 
         Warns
         -----

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numba
+import numba.core.errors
+import numba.extending
 import numpy as np
 from joblib import effective_n_jobs
 from numba.extending import register_jitable
@@ -79,13 +81,13 @@ def kernel(writes):
 class Kernel:
     """A function compiled at its first call, in the twin that is safe where it is called."""
 
-    def __init__(self, function, writes):
+    def __init__(self, function, writes, cache=None):
         functools.update_wrapper(self, function)
         names = list(inspect.signature(function).parameters)
         unknown = set(writes) - set(names)
         if unknown:
             raise TypeError(f"{function.__name__} has no parameters {sorted(unknown)}")
-        self.function = function
+        self.function, self._cache = function, cache
         self._writes = [name in writes for name in names]
         self._twins = {}
 
@@ -121,6 +123,7 @@ class Kernel:
                 return self._build(kind, cache=False)(*arguments)
 
     def _build(self, kind, cache=None):
+        cache = self._cache if cache is None else cache
         cache = os.environ.get("SKEBM_CACHE", "1") != "0" if cache is None else cache
         function = _renamed(self.function, f"{self.function.__name__}_{kind}_{_digest()}")
         try:
@@ -185,6 +188,60 @@ def _warn_without_cache(error):
         f"process ({type(error).__name__}: {error}). Set NUMBA_CACHE_DIR to a writable folder, "
         "or SKEBM_CACHE=0 to do without a cache and without this warning.",
         RuntimeWarning,
+    )
+
+
+# -- functions of users ------------------------------------------------------------------------
+
+# What the compilation of somebody else's function has been seen to raise.
+CompilationError = numba.core.errors.NumbaError
+
+
+def is_compiled(function):
+    """Whether something is a function that its user has compiled with Numba."""
+    return numba.extending.is_jitted(function)
+
+
+@functools.lru_cache(maxsize=64)
+def loops_over(energy):
+    """Kernels for a compiled function ``energy(theta, x)``: its values, and weighted slopes.
+
+    It gets copies, so that what it does to its arguments is noticed: ``status`` (chunks,) is then
+    the row after, minus that if it was ``theta``. Nothing that raises can be told from within
+    threads; ``out`` keeps what it had.
+    """
+
+    def fill_energies(theta, X, out, status):
+        n, p = X.shape
+        for chunk in numba.prange(status.shape[0]):
+            point, x = theta.copy(), np.empty(p)
+            for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
+                x[:] = X[r]
+                out[r] = energy(point, x)
+                for i in range(p):
+                    if x[i] != X[r, i]:
+                        status[chunk] = r + 1
+                for j in range(theta.shape[0]):
+                    if point[j] != theta[j]:
+                        status[chunk] = -r - 1
+
+    def add_slopes(theta, steps, X, weights, parts):
+        n, p = X.shape
+        for chunk in numba.prange(parts.shape[0]):
+            point, x = theta.copy(), np.empty(p)
+            for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
+                x[:] = X[r]
+                for j in range(theta.shape[0]):
+                    point[j] = theta[j] + steps[j]
+                    above = energy(point, x)
+                    point[j] = theta[j] - steps[j]
+                    below = energy(point, x)
+                    point[j] = theta[j]
+                    parts[chunk, j] += weights[r] * ((above - below) / (2.0 * steps[j]))
+
+    return (
+        Kernel(fill_energies, ("out", "status"), cache=False),
+        Kernel(add_slopes, ("parts",), cache=False),
     )
 
 

@@ -770,3 +770,37 @@ def held_out_score_matching_loss(K, X, weights, location, scale):
                     total, share = total + weight * product, share + weight
             S[i, j] = total / share
     return score_matching_objective(K, S, np.zeros((p, p)))
+
+
+# -- noise-contrastive estimation --------------------------------------------------------------
+
+
+def contrast(log_p_x, log_p_y, log_noise_x, log_noise_y, nu, weights=None):
+    """Loss of the classifier of data x against noise y, from log-densities of both."""
+    weights = [1.0] * len(log_p_x) if weights is None else weights
+    shift = math.log(nu)
+    data = math.fsum(
+        w * softplus(-(p - q - shift)) for w, p, q in zip(weights, log_p_x, log_noise_x)
+    ) / math.fsum(weights)
+    noise = math.fsum(softplus(p - q - shift) for p, q in zip(log_p_y, log_noise_y))
+    return data + nu * noise / len(log_p_y)
+
+
+def contrast_covariance(p, q, features, nu):
+    """N times the covariance of estimates and c = -log Z (Gutmann, Hyvarinen 2012, theorem 3).
+
+    ``p`` and ``q`` are probabilities of states (or densities times widths of cells) under data and
+    noise, ``features`` (states, k) those of the exponent.
+    """
+    g = np.column_stack([features, np.ones(len(p))])
+    P = nu * q / (p + nu * q)
+    inverse = np.linalg.inv((g * (p * P)[:, None]).T @ g)
+    mean = inverse @ ((p * P) @ g)
+    return inverse - (1.0 + 1.0 / nu) * np.outer(mean, mean)
+
+
+def normal_table_entry(sigma, nu):
+    """N var of (lambda, c) for data N(0, 1), -lambda x^2 / 2 + c, and noise N(0, sigma^2)."""
+    x = np.linspace(-12.0, 12.0, 20001)
+    p, q = (stats.norm.pdf(x, scale=s) * (x[1] - x[0]) for s in (1.0, sigma))
+    return contrast_covariance(p, q, -0.5 * x[:, None] ** 2, nu).diagonal()

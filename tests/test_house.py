@@ -351,6 +351,7 @@ def test_parameters_are_documented_with_their_defaults(name):
 FITTED = {
     "Ising": ("coupling_", "field_", "log_partition_"),
     "RBM": ("components_", "history_"),
+    "NCE": ("params_", "param_names_", "params_stderr_", "params_cov_", "log_partition_", "noise_"),
     "Gaussian": ("precision_", "location_", "covariance_", "log_partition_"),
 }
 

@@ -17,6 +17,14 @@ left open is planned by pilot runs.
 both directions together (Bennett's acceptance ratio). It takes four times the sweeps and comes
 about as near as AIS with four times the chains; what it adds is that two directions must agree.
 It is no check against unseen modes, since both directions start from the base.
+
+``nce``, reverse logistic regression, tells draws of the model from draws of the base, ten of them
+for each, and log Z is what makes it fair: noise-contrastive estimation with the parameters held
+fixed, the best that can be done with both sets. Draws are exact where the energy can make them
+and come from AIS else. There is nothing in between: it is quick where model and base overlap, and
+says so where they do not, as trained models and independent variables seldom do. A base fitted
+to the model brings them together, such as a Chow-Liu tree or a mixture of :mod:`skebm.nce`.
+
 ``check="reverse"`` carries long Gibbs chains back, at least 1,000 sweeps long, only to see
 whether they contradict the estimate.
 
@@ -70,12 +78,19 @@ R. Salakhutdinov, I. Murray (2008). On the quantitative analysis of deep belief 
 C. H. Bennett (1976). Efficient estimation of free energy differences from Monte Carlo data.
 Journal of Computational Physics 22, equations 12a and 12b.
 
+C. J. Geyer (1994). Estimating normalizing constants and reweighting mixtures. Technical report
+568, University of Minnesota.
+
+X.-L. Meng, W. H. Wong (1996). Simulating ratios of normalizing constants via a simple identity.
+Statistica Sinica 6.
+
 Y. Burda, R. Grosse, R. Salakhutdinov (2015). Accurate and conservative estimates of MRF
 log-likelihood using reverse annealing. AISTATS.
 
 I. Goodfellow, Y. Bengio, A. Courville (2016). Deep Learning, section 18.7.
 """
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 
@@ -88,6 +103,7 @@ from skebm.partition._asked import LOG_PARTITION_RULES
 from skebm.partition._result import LogPartition, ReverseCheck
 from skebm.partition.ais import anneal
 from skebm.partition.bridge import bridge, check_by_reverse, with_check
+from skebm.partition.contrast import contrast
 from skebm.partition.exact import (
     cheap_log_partition,
     exact_log_likelihood_gradient,
@@ -121,16 +137,19 @@ def log_partition(
     energy : Energy
         The model; :mod:`skebm.energies` says how to write one.
     base : object with ``sample`` and ``log_density``, default=None
-        Where annealing begins, a distribution with Z = 1; None means ``energy.base()``.
-    method : {"auto", "exact", "ais", "bridge"}, default="auto"
+        Where annealing begins, a distribution with Z = 1; None means ``energy.base()``. With
+        ``method="nce"`` what draws of the model are told from, which may also be a fitted noise
+        of :mod:`skebm.nce`.
+    method : {"auto", "exact", "ais", "bridge", "nce"}, default="auto"
         ``"auto"`` is exact where ``energy.exact_seconds()`` is at most 2, else AIS.
     n_chains : int or None, default=None
-        Number of chains; None plans it for ``target_stderr``, at least 128 and, times
-        temperatures, at most 20 million.
+        Number of chains, with ``"nce"`` of draws of the model; None plans it for
+        ``target_stderr``, at least 128 and, times temperatures, at most 20 million.
     n_temperatures : int or "auto", default="auto"
-        Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
+        Number of temperatures, with ``"nce"`` of those that lead to draws of the model;
+        ``"auto"`` plans it by pilot runs, 100 to 20,000.
     check : {"none", "reverse"}, default="none"
-        Whether long chains carried back may contradict the estimate.
+        Whether long chains carried back may contradict the estimate; not with ``"nce"``.
     target_stderr : float or None, default=None
         Standard error in nats that ``n_chains`` is planned for; None means 0.05.
     level : float, default=0.95
@@ -146,13 +165,16 @@ def log_partition(
     -------
     LogPartition
         Or, with ``return_chains``, a pair of it and a Bunch of ``states`` (n_chains, n_features)
-        and ``log_weights`` (n_chains,); None instead of the Bunch if the result is exact.
+        and ``log_weights`` (n_chains,), with ``"nce"`` draws of equal weight; None instead of the
+        Bunch if the result is exact.
 
     Raises
     ------
     ValueError
-        If ``method="exact"`` is out of reach, or energies are not finite.
-
+        If ``method="exact"`` is out of reach, energies are not finite, or ``check="reverse"`` is
+        asked of ``method="nce"``.
+    TypeError
+        If ``energy`` or ``base`` is none.
     Warns
     -----
     ConvergenceWarning
@@ -179,6 +201,12 @@ def log_partition(
             "method log_partition of its own."
         )
     base = energy.base() if base is None else base
+    needed = "log_density" if method != "nce" or hasattr(base, "log_density") else "log_prob"
+    if not (hasattr(base, "sample") and hasattr(base, needed)):
+        raise TypeError(
+            "log_partition: base must have sample and log_density, or with method='nce' sample "
+            f"and log_prob, got {type(base).__name__}."
+        )
     with threads(n_jobs):
         return estimated(energy, base, draw_entropy(random_state), **options)
 
@@ -186,13 +214,19 @@ def log_partition(
 def estimated(energy, base, entropy, *, method, level=0.95, return_chains=False, **options):
     """The same from checked options, with what all random numbers are made of."""
     exact = None
+    if method == "nce" and options.get("check") == "reverse":
+        raise ValueError(
+            "log_partition: check='reverse' carries chains back to the base, of which "
+            "method='nce' has none; use method='ais' or 'bridge', or check='none'."
+        )
     if method == "exact":
         exact = exact_log_partition(energy, level=level)
     elif method == "auto":
         exact = cheap_log_partition(energy, level=level)
     if exact is not None:
         return (exact, None) if return_chains else exact
-    result, chains = _annealed(energy, base, entropy, method, level, **options)
+    estimate = _contrasted if method == "nce" else _annealed
+    result, chains = estimate(energy, base, entropy, method, level, **options)
     if not result.converged:
         warn(_complaint(result, energy), ConvergenceWarning)
     return (result, chains) if return_chains else result
@@ -215,6 +249,11 @@ def _annealed(
     return result, Bunch(states=run.chains.states, log_weights=run.chains.log_weights)
 
 
+def _contrasted(energy, base, entropy, method, level, *, check="none", **options):
+    result, states = contrast(energy, base, entropy, level=level, **options)
+    return result, Bunch(states=states, log_weights=np.zeros(len(states)))
+
+
 def _complaint(result, energy):
     """Why an estimate is not to be trusted, what else could be believed, and what to try."""
     said = f"log Z is not to be trusted: {result}: {'; '.join(result.doubts)}."
@@ -229,6 +268,11 @@ def _complaint(result, energy):
         said += (
             " Where modes are separate none of these values is log Z, their errors do not cover "
             "what is missing, and more chains or temperatures do not help."
+        )
+    elif result.method == "nce":
+        said += (
+            " Choose a base that is nearer to the model, or method='bridge', which has as many "
+            "temperatures in between as it takes."
         )
     else:
         said += " Raise n_temperatures or n_chains, or choose another base."

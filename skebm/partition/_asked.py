@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skebm._validation import Choice, Flag, Jobs, Number, RandomState, positive_integer
 
-METHODS = ("auto", "exact", "ais", "bridge")
+METHODS = ("auto", "exact", "ais", "bridge", "nce")
 CHECKS = ("none", "reverse")
 
 RULES = {

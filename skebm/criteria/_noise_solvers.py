@@ -1,0 +1,251 @@
+"""Minimising the loss of noise-contrastive estimation.
+
+Where the loss is convex, by Newton's method with a curvature that is kept as long as it serves: a
+pass over the rows for slopes costs k operations a row, the curvature k^2. Otherwise by SciPy's
+L-BFGS-B on the fixed sample of noise, in variables in which the curvature at the start is one.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+from scipy import linalg
+
+from skebm._jit import single_threaded_blas
+from skebm.criteria.noise_contrastive import Point
+
+# A curvature is made anew when a step with it leaves more than this share of the decrement.
+_STALE = 0.3
+
+# Rows for each parameter that the first curvature is made of.
+_FEWEST = 50
+
+# Decrements at which rounding begins to decide, and at which nothing is left.
+_ROUGH, _NOTHING = 1e-16, 1e-22
+
+_ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
+
+# Loss below which data and noise count as separated, and parameters as running away.
+_SEPARATED = 1e-5
+
+# Ridges tried, in units of the mean curvature, where a curvature is singular.
+_RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
+
+# Parameters beyond which L-BFGS starts from the diagonal of the curvature.
+_MOST_SCALED = 700
+
+_PAIRS = 20
+
+# What is added to a curvature of unit diagonal, whose directions of none would be steps too far.
+_SAFE = 1e-5
+
+# Steps of a run of L-BFGS, at the end of which the curvature is made anew; or as many as there are
+# parameters. What a run has to lower the loss by for another to follow.
+_STAGE, _GAIN = 40, 1e-12
+
+# Share that a step has to lower a loss with corners by: far less than what rows know of it.
+_FLAT = 1e-9
+
+
+class Solution(NamedTuple):
+    """The :class:`Point` at the end, steps made, and the largest slope there.
+
+    ``separated`` says that data and noise can be told apart perfectly, so that there is no
+    minimum; ``corner`` is what the largest slope may be at a minimum, where a loss has corners.
+    """
+
+    point: Point
+    n_iter: int
+    residual: float
+    separated: bool = False
+    corner: float = 0.0
+
+
+def minimise_newton(problem, x, tol, max_iter):
+    """Damped Newton steps from ``x``, on until rounding ends them.
+
+    Between two curvatures, the first one of a part of the rows, steps and the changes of slopes
+    along them correct the last one (L-BFGS).
+    """
+    with np.errstate(all="ignore"):  # steps too far are noticed by their values
+        return _newton(problem, x, tol, max_iter)
+
+
+def _newton(problem, x, tol, max_iter):
+    point, before, n_iter = problem.at(x), np.inf, 0
+    solve, pairs, whole = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS), False
+    while n_iter < max_iter:
+        step = -_two_loops(point.slopes, pairs, solve)
+        decrement = -float(step @ point.slopes)
+        if (pairs and not decrement <= max(_STALE * before, _ROUGH)) or decrement < 0.0:
+            solve, whole = _inverse(problem.information(point)), True
+            pairs.clear()
+            step = -solve(point.slopes)
+            decrement = -float(step @ point.slopes)
+        if decrement <= _NOTHING or (before <= _ROUGH and decrement > 0.1 * before):
+            break
+        moved = _searched(problem, point, step, decrement)
+        if moved is None and not whole:
+            solve, whole = _inverse(problem.information(point)), True
+            pairs.clear()
+            continue
+        if moved is None or _is_separated(problem, moved):
+            point = point if moved is None else moved
+            break
+        s, y = moved.x - point.x, moved.slopes - point.slopes
+        if s @ y > 0.0:
+            pairs.append((s, y))
+        point, before, n_iter, whole = moved, decrement, n_iter + 1, False
+    residual = float(np.abs(point.slopes).max())
+    return Solution(point, n_iter, residual, _is_separated(problem, point))
+
+
+def _two_loops(slopes, pairs, solve):
+    """Inverse curvature times slopes (Nocedal and Wright 2006, algorithm 7.4)."""
+    q, shares = slopes.copy(), []
+    for s, y in reversed(pairs):
+        shares.append((s @ q) / (s @ y))
+        q -= shares[-1] * y
+    r = solve(q)
+    for (s, y), share in zip(pairs, reversed(shares)):
+        r += (share - (y @ r) / (s @ y)) * s
+    return r
+
+
+def _searched(problem, point, step, decrement):
+    """The first point along a step that is low enough, or None."""
+    slack, length = 1e-15 * max(1.0, abs(point.value)), 1.0
+    for _ in range(_HALVINGS):
+        there = problem.at(point.x + length * step)
+        if there.value <= point.value - _ARMIJO * length * decrement + slack:
+            return there
+        length *= _SHRINK
+    return None
+
+
+def _is_separated(problem, point):
+    return not problem.l2.any() and point.value < _SEPARATED * min(1.0, problem.sample.ratio)
+
+
+def _inverse(H):
+    """Solver with a curvature matrix, raised where it is singular."""
+    scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
+    scale[scale < 1e-12 * scale.max()] = scale.max()
+    scaled = H / np.outer(scale, scale)
+    for ridge in _RIDGES:
+        try:
+            with single_threaded_blas:
+                factor = linalg.cho_factor(scaled + ridge * np.eye(len(H)), lower=True)
+        except linalg.LinAlgError:
+            continue
+        return lambda slopes, factor=factor: _solved(factor, slopes / scale) / scale
+    return lambda slopes: slopes / scale**2
+
+
+def _solved(factor, right):
+    with single_threaded_blas:
+        return linalg.cho_solve(factor, right)
+
+
+def minimise_lbfgs(problem, x, tol, max_iter):
+    """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes."""
+    search, smooth = _Search(problem, problem.at(x), tol), problem.form.smooth
+    while True:
+        before, done = search.lowest.value, search.n_iter
+        whole = max_iter - done
+        ended = search.run(min(whole, max(_STAGE, len(x))) if problem.form.scaled else whole)
+        stuck = before - search.lowest.value <= _GAIN or search.n_iter == done
+        if ended or stuck or search.n_iter >= max_iter or (search.flat and not smooth):
+            break
+    point = search.lowest
+    corner = 0.0 if problem.form.smooth else problem.form.corner(problem.sample)
+    return Solution(point, search.n_iter, search.residual, _is_separated(problem, point), corner)
+
+
+class _Search:
+    """The lowest point that runs of L-BFGS-B have seen, and their steps."""
+
+    def __init__(self, problem, start, tol):
+        self.problem, self.lowest, self.tol, self.n_iter = problem, start, tol, 0
+        self.flat = False  # whether the last run ended by itself
+
+    @property
+    def residual(self):
+        """Largest slope at the lowest point."""
+        return float(np.abs(self.lowest.slopes).max(initial=0.0))
+
+    def run(self, max_iter):
+        """One run; whether slopes are small enough now."""
+        from scipy.optimize import minimize  # takes longer to import than the package
+
+        if self.residual <= self.tol:
+            return True
+        origin, scaling = self.lowest.x, _Scaling.of(self.problem, self.lowest)
+
+        def value_and_slopes(u):
+            point = self.problem.at(origin + scaling.forth(u))
+            small = np.abs(point.slopes).max() <= self.tol
+            if point.value <= self.lowest.value or small:
+                self.lowest = point
+            if small:
+                raise _Enough
+            return point.value, scaling.back(point.slopes)
+
+        def count(_):
+            self.n_iter += 1
+
+        options = {"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": 0.0,
+                   "ftol": 0.0 if self.problem.form.smooth else _FLAT, "maxls": 40}  # fmt: skip
+        try:
+            found = minimize(
+                value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
+                callback=count, options=options,
+            )  # fmt: skip
+        except _Enough:
+            self.n_iter += 1
+            return True
+        self.flat = found.status != 1
+        return False
+
+
+class _Enough(Exception):
+    """The slopes are small enough."""
+
+
+class _Scaling(NamedTuple):
+    """x = factor^-T u: variables u in which the curvature is one, or has a diagonal of ones."""
+
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, problem, point):
+        scale = np.ones(len(point.x))
+        if not problem.form.scaled:
+            return cls(scale)
+        if len(point.x) > _MOST_SCALED:
+            return cls(np.sqrt(_positive(problem.curvatures(point))))
+        H = problem.information(point)
+        diagonal = np.sqrt(_positive(H.diagonal()))
+        H = H / np.outer(diagonal, diagonal)
+        with single_threaded_blas:
+            factor = linalg.cholesky(H + _SAFE * np.eye(len(H)), lower=True)
+        return cls(diagonal[:, None] * factor)
+
+    def forth(self, u):
+        """x of u."""
+        if self.factor.ndim == 1:
+            return u / self.factor
+        with single_threaded_blas:
+            return linalg.solve_triangular(self.factor, u, lower=True, trans="T")
+
+    def back(self, slopes):
+        """Slopes by u, of those by x."""
+        if self.factor.ndim == 1:
+            return slopes / self.factor
+        with single_threaded_blas:
+            return linalg.solve_triangular(self.factor, slopes, lower=True)
+
+
+def _positive(diagonal):
+    """Curvatures, raised to a millionth of the largest."""
+    return np.maximum(diagonal, max(1e-6 * diagonal.max(), np.finfo(float).tiny))

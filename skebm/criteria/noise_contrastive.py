@@ -1,0 +1,135 @@
+"""Noise-contrastive estimation: data told from noise by logistic regression, log Z included.
+
+With N rows of data (their weights W in all) and nu times as many of noise of known density p_n,
+and G(u) = -E(u) + c - log p_n(u) of a row u, c standing for -log Z, the loss is
+
+    J = sum_x w_x / W softplus(log nu - G(x)) + nu / M sum_y softplus(G(y) - log nu)
+
+(Gutmann and Hyvarinen 2012, equation 8, for softplus(t) = log(1 + e^t)). log nu stays inside: with
+it the minimum is at log Z, as N grows, for every nu. Slopes weigh the features g of -E + c by
+-(1 - h) of data and by h of noise, with h = sigmoid(G - log nu), so that only weighted sums of
+dE / d theta over rows are ever needed. Where -E is linear in theta, J is convex.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skebm.criteria._noise_forms import (
+    LAPLACE,
+    LOGISTIC,
+    STUDENT,
+    Experts,
+    Features,
+    Form,
+    Hidden,
+    Pairs,
+    Quadratic,
+)
+from skebm.criteria._noise_sample import Sample
+
+__all__ = [
+    "LAPLACE",
+    "LOGISTIC",
+    "STUDENT",
+    "Experts",
+    "Features",
+    "Form",
+    "Hidden",
+    "Pairs",
+    "Point",
+    "Problem",
+    "Quadratic",
+    "Sample",
+    "area_under_curve",
+    "curvature_weights",
+]
+
+
+class Point(NamedTuple):
+    """Where a search stands: what moves, the penalised loss, its slopes, and the margins."""
+
+    x: np.ndarray
+    value: float
+    slopes: np.ndarray
+    margins: np.ndarray
+
+
+class Problem:
+    """The loss of a form on a sample, as a function of the parameters that move.
+
+    Parameters
+    ----------
+    form : Form
+        The energies.
+    sample : Sample
+        Data and noise.
+    theta : ndarray of shape (n_params,)
+        Where those stay that do not move.
+    free : ndarray of shape (n_params,)
+        Which move; c always does.
+    l2 : ndarray of shape (n_params,)
+        Penalties l2 theta^2 / 2.
+    """
+
+    def __init__(self, form, sample, theta, free, l2):
+        self.form, self.sample, self.theta, self.l2 = form, sample, theta, l2
+        self.free = np.append(free, True)
+        self.moving = np.flatnonzero(free)
+
+    def expand(self, x):
+        """All parameters, and c."""
+        theta = self.theta.copy()
+        theta[self.moving] = x[:-1]
+        return theta, float(x[-1])
+
+    def reduce(self, theta, c):
+        """What moves, of parameters and c."""
+        return np.append(theta[self.moving], c)
+
+    def at(self, x):
+        """The :class:`Point` at ``x``."""
+        theta, c = self.expand(x)
+        found = self.form.evaluate(self.sample, theta, c)
+        slopes = found.slopes[self.free]
+        slopes[:-1] += (self.l2 * theta)[self.moving]
+        value = found.value + 0.5 * float(self.l2 @ theta**2)
+        return Point(x, value, slopes, found.margins)
+
+    def information(self, point, rows_each=None):
+        """Sum of w h (1 - h) gg' and the penalties, over what moves.
+
+        The curvature where -E is linear in theta, and otherwise in the limit of many rows.
+        ``rows_each`` takes only so many rows for each parameter, if there are more than that.
+        """
+        weights = self.sample.weights * curvature_weights(point.margins)
+        (theta, _), sample = self.expand(point.x), self.sample
+        step = 1 if rows_each is None else max(1, weights.size // (rows_each * len(self.free)))
+        if step > 1:
+            sample, weights = sample.thinned(step), step * weights[::step]
+        gram = self.form.gram(sample, theta, weights)[np.ix_(self.free, self.free)]
+        places = np.arange(len(self.moving))
+        gram[places, places] += self.l2[self.moving]
+        return gram
+
+    def curvatures(self, point):
+        """The diagonal of :meth:`information`."""
+        weights = self.sample.weights * curvature_weights(point.margins)
+        theta, _ = self.expand(point.x)
+        diagonal = self.form.squares(self.sample, theta, weights)[self.free]
+        diagonal[:-1] += self.l2[self.moving]
+        return diagonal
+
+
+def curvature_weights(margins):
+    """h (1 - h) of margins, without cancellation."""
+    e = np.exp(-np.abs(margins))
+    return e / (1.0 + e) ** 2
+
+
+def area_under_curve(sample, margins):
+    """Chance that a row of data has a larger margin than one of noise, ties counted half."""
+    data, weights = sample.of_data(margins), sample.of_data(sample.weights)
+    noise = np.sort(sample.of_noise(margins))
+    ranks = np.searchsorted(noise, data, "left") + np.searchsorted(noise, data, "right")
+    return float((weights * ranks).sum() / (2.0 * len(noise) * weights.sum()))

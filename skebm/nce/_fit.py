@@ -1,0 +1,253 @@
+"""Learning an energy by noise-contrastive estimation."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skebm._base import all_or_nothing
+from skebm._jit import single_threaded_blas, threads
+from skebm._rng import draw_entropy
+from skebm._validation import check_parameters
+from skebm._warn import warn
+from skebm.nce._asked import RULES, check_together, family_of, given_of
+from skebm.nce._family import Report, Units, indexed
+from skebm.nce._outcome import contrasted, stepped
+from skebm.nce._setting import Coding, setting_of, weighted_rows
+from skebm.partition import LogPartition
+from skebm.partition._weights import Estimate
+
+# Chance that the classifier puts data above noise, beyond which a density chasm is said.
+_CHASM = 0.99
+
+# Rows whose mean and scale columns are learned around may be as constant as this.
+_CONSTANT = 1e-12
+
+
+class Learned(NamedTuple):
+    """What likelihoods are computed from: the energy, and its parameters as they were learned.
+
+    ``own`` are the user's energy and gradient, where ``family`` is None; ``noise`` has a density.
+    """
+
+    family: object
+    own: tuple
+    theta: np.ndarray
+    c: float
+    units: Units
+    coding: Coding
+    bounds: tuple
+    noise: object
+    n_noise: int
+    ratio: float
+    entropy: tuple
+    means: np.ndarray
+
+
+class Start(NamedTuple):
+    """Where a search begins: parameters, c or None, and which parameters move; and how."""
+
+    theta: np.ndarray
+    c: float
+    free: np.ndarray
+    units: Units
+    entropy: tuple
+
+
+class LearnsByContrast:
+    """``fit`` of an energy by noise-contrastive estimation."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        """Learn the parameters of the energy, and log Z.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data: real numbers inside the support of the energy, or binary ones coded as
+            0 and 1 or as -1 and 1. All computations are float64.
+        y : None
+            Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative, equal to as many copies of it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or X is not what is accepted, before any work; if a function of the user
+            returns what it should not, with its name and the row.
+        RuntimeError
+            If a function of the user raises, with its name and the row.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If slopes did not come below ``tol``, or if data and noise are separated so well that
+            there is no minimum.
+        UserWarning
+            If the classifier tells data from noise nearly always, so that estimates are poor.
+        """
+        name = type(self).__name__
+        check_parameters(RULES, self.get_params(deep=False), name)
+        check_together(self)
+        with all_or_nothing(self), threads(self.n_jobs):
+            rows, weights = weighted_rows(self, X, sample_weight)
+            complaints, remarks = self._learn(rows, weights, sample_weight is not None)
+        if complaints:
+            warn(f"{name}: {' '.join(complaints)}", ConvergenceWarning)
+        if remarks:
+            warn(f"{name}: {' '.join(remarks)}", UserWarning)
+        return self
+
+    def _learn(self, X, weights, weighted):
+        entropy, family = draw_entropy(self.random_state), family_of(self)
+        if family is not None:
+            family = family.bound(X)
+        setting = setting_of(self, X, weights, weighted, family, entropy)
+        own = self.energy, self.gradient
+        given = given_of(*own) if family is None else None
+        n_params = len(self.init) if family is None else len(family.names(X.shape[1]))
+        start = self._start(setting, family, n_params, entropy)
+        if given is not None:
+            given.check(start.theta, setting.X)
+        if self.solver == "newton" and (family is None or not family.form(X.shape[1]).linear):
+            raise ValueError(
+                "solver='newton' is for energies that are linear in their parameters; take 'lbfgs' "
+                "or 'auto'."
+            )
+        learn = stepped if setting.noise.is_conditional else contrasted
+        outcome = learn(self, setting, family, given, start)
+        learned = Learned(
+            family, own, outcome.theta, outcome.c, start.units, setting.coding, setting.bounds,
+            outcome.noise, outcome.n_noise, setting.ratio, entropy,
+            weights @ setting.coding.bits(X) / weights.sum(),
+        )  # fmt: skip
+        return self._keep(setting, outcome, learned)
+
+    # -- before --------------------------------------------------------------------------------
+
+    def _start(self, setting, family, n_params, entropy):
+        """The :class:`Start` of a search."""
+        X, weights = setting.X, setting.weights
+        p, fixed = X.shape[1], np.zeros(n_params, bool)
+        init = None if self.init is None else np.asarray(self.init, dtype=np.float64)
+        for name, values in (("init", init), ("fixed", self.fixed)):
+            if values is not None and np.shape(values) != (n_params,):
+                raise ValueError(
+                    f"{name} must have shape ({n_params},), one entry for each parameter of the "
+                    f"energy, got {np.shape(values)}."
+                )
+        if self.fixed is not None:
+            fixed = np.asarray(self.fixed)
+        if family is None:
+            return Start(init.copy(), None, ~fixed, Units.of_data(p), entropy)
+        known = np.zeros(n_params) if init is None else init
+        fixed = family.fixed(fixed, p)
+        units = Units.of_data(p)
+        if family.standardizes and self.standardize is not False:
+            units = family.units(*moments(X, weights), fixed, known)
+        elif family.standardizes:
+            units = family.units(np.zeros(p), np.ones(p), fixed, known)
+        theta, c = family.start(self._rows_of(family, units, setting.coding, X), weights, entropy)
+        if init is not None:
+            theta, c = family.internal(init, units), None
+        return Start(theta, c, ~fixed, units, entropy)
+
+    @staticmethod
+    def _rows_of(family, units, coding, X):
+        """Rows as a family takes them, standardised; binary ones from 0 and 1."""
+        if family.kind is None:
+            return family.rows(X)
+        return family.rows(units.standardized(coding.bits(X)))
+
+    # -- after ---------------------------------------------------------------------------------
+
+    def _keep(self, setting, outcome, learned):
+        """Set all fitted attributes; returns sentences of warnings."""
+        report, data, noise = reported(outcome, learned)
+        complaints, remarks = self._said(outcome)
+        k, doubts = len(report.params), [*complaints, *remarks]
+        cov = np.full((k + 1, k + 1), np.nan) if data is None else data + noise
+        stderr = np.sqrt(np.maximum(cov.diagonal(), 0.0))
+        if data is None:
+            stderr[-1] = outcome.weighed.stderr
+            doubts.append("its error leaves out that of the parameters, which are too many")
+        names = indexed("theta", np.arange(k))
+        if learned.family is not None:
+            names = learned.family.names(setting.X.shape[1])
+        vars(self).update(
+            params_=report.params,
+            param_names_=names,
+            params_stderr_=stderr[:-1],
+            params_cov_=cov[:-1, :-1],
+            params_cov_data_=None if data is None else data[:-1, :-1],
+            params_cov_noise_=None if data is None else noise[:-1, :-1],
+            noise_=setting.noise,
+            classifier_auc_=outcome.auc,
+            loss_=outcome.loss,
+            n_iter_=outcome.solution.n_iter,
+            _learned=learned,
+            _entropy=learned.entropy,
+            _kept_log_partition=LogPartition.from_estimate(
+                Estimate(report.log_partition, float(stderr[-1]), outcome.weighed.ess),
+                doubts=doubts, method=outcome.method, n_chains=outcome.n_rows,
+            ),
+        )  # fmt: skip
+        return complaints, remarks
+
+    def _said(self, outcome):
+        """Sentences on what is not as it should be."""
+        complaints, remarks, solution = [], [], outcome.solution
+        if solution.separated:
+            complaints.append(
+                "data and noise are separated: the classifier tells them apart perfectly, and the "
+                "loss has no minimum. Take noise nearer to the data (a smaller noise_inflation, "
+                "noise='mixture'), more rows, or l2 > 0."
+            )
+        elif not solution.residual <= max(self.tol, solution.corner):
+            ended = solution.n_iter >= self.max_iter
+            where = f"after max_iter={self.max_iter} steps" if ended else "where the search ended"
+            complaints.append(
+                f"{where} the largest slope is {solution.residual:.3g}, more than "
+                f"tol={self.tol:g}. {'Raise max_iter' if ended else 'Raise tol'} or l2."
+            )
+        if outcome.errors is not None and outcome.errors.singular and not solution.separated:
+            remarks.append(
+                "some parameters are not determined by the rows, and standard errors leave out the "
+                "directions in which they may vary."
+            )
+        if outcome.auc > _CHASM and not solution.separated:
+            remarks.append(
+                f"the classifier tells data from noise nearly always (AUC {outcome.auc:.4f}), "
+                "across a chasm of densities where estimates have large errors. Take noise nearer "
+                "to the data: noise='mixture', or a smaller noise_inflation."
+            )
+        return complaints, remarks
+
+
+def moments(X, weights):
+    """Means and standard deviations of columns, 1 where these are constant."""
+    share = weights / weights.sum()
+    mean = (share[:, None] * X).sum(axis=0)
+    scale = np.sqrt((share[:, None] * (X - mean) ** 2).sum(axis=0))
+    constant = scale <= _CONSTANT * np.maximum(np.abs(mean), np.finfo(float).tiny)
+    return mean, np.where(constant, 1.0, scale)
+
+
+def reported(outcome, learned):
+    """The :class:`Report`, and covariances of parameters and log Z: by data, by noise, or None."""
+    report, errors = Report(outcome.theta, -outcome.c), outcome.errors
+    if learned.family is not None:
+        report = learned.family.report(outcome.theta, outcome.c, learned.units)
+    if errors is None:
+        return report, None, None
+    J = report.jacobian
+    if J is None:
+        signs = np.append(np.ones(len(outcome.theta)), -1.0)
+        turned = np.outer(signs, signs)
+        return report, errors.data * turned, errors.noise * turned
+    with single_threaded_blas:
+        return report, J @ errors.data @ J.T, J @ errors.noise @ J.T

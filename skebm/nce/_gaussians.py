@@ -1,0 +1,227 @@
+"""Gaussian energies: full, diagonal, and on a box."""
+
+import numpy as np
+from scipy import linalg
+
+from skebm._jit import single_threaded_blas
+from skebm.criteria.noise_contrastive import Features, Quadratic
+from skebm.energies import Gaussian
+from skebm.nce._family import Family, Report, Units, indexed
+from skebm.nce._noise import EdgesRule
+
+# What a correlation matrix is shrunk by where rows are too few to invert it.
+_SHRUNK = 1e-3
+
+
+class FullGaussian(Family):
+    """E(x) = 1/2 (x - mu)'K(x - mu): the energy named ``"gaussian"``.
+
+    Parameters are the location mu, then the entries of the precision K on and above its diagonal.
+    """
+
+    standardizes = True
+
+    def form(self, p):
+        """b = K mu instead of mu, in which -E is linear."""
+        return Quadratic(p, diagonal=True)
+
+    def names(self, p):
+        """location[i], precision[i,j]."""
+        return indexed("location", np.arange(p)) + indexed("precision", *np.triu_indices(p))
+
+    def penalised(self, p):
+        """Entries of K off its diagonal."""
+        i, j = np.triu_indices(p)
+        return np.append(np.zeros(p, bool), i != j)
+
+    def units(self, mean, scale, fixed, params):
+        """Around a fixed location, if it is, else around the mean."""
+        p = len(mean)
+        return Units(params[:p] if fixed[:p].any() else mean, scale)
+
+    def fixed(self, fixed, p):
+        """A location is fixed as a whole, since it is one only together with K."""
+        if fixed[:p].any() and not fixed[:p].all():
+            raise ValueError(
+                "fixed must take all entries of the location or none, since K mu is learned; "
+                f"{int(fixed[:p].sum())} of {p} are fixed."
+            )
+        return fixed
+
+    def start(self, Z, weights, entropy):
+        """The normal with the moments of the rows."""
+        p, share = Z.shape[1], weights / weights.sum()
+        mean = share @ Z
+        with single_threaded_blas:
+            S = (Z - mean).T @ ((Z - mean) * share[:, None])
+            spread = np.maximum(S.diagonal(), np.finfo(float).tiny)
+            S = (1.0 - _SHRUNK) * S
+            S[np.diag_indices(p)] = spread
+            K = linalg.inv(S)
+        K = (K + K.T) / 2.0
+        return np.concatenate([K @ mean, K[np.triu_indices(p)]]), None
+
+    def matrix(self, entries, p):
+        """K of its upper triangle."""
+        K = np.zeros((p, p))
+        K[np.triu_indices(p)] = entries
+        return K + np.triu(K, 1).T
+
+    def internal(self, params, units):
+        """b and K of columns z."""
+        p = len(units.shift)
+        K = self.matrix(params[p:], p) * np.outer(units.scale, units.scale)
+        b = K @ ((params[:p] - units.shift) / units.scale)
+        return np.concatenate([b, K[np.triu_indices(p)]])
+
+    def report(self, theta, c, units):
+        """Location, precision and log Z of the energy around the location."""
+        p, (shift, scale) = len(units.shift), units
+        K, pairs = self.matrix(theta[p:], p), np.triu_indices(p)
+        with single_threaded_blas:
+            inverse = linalg.pinvh(K) if _is_singular(K) else linalg.inv(K)
+        y = inverse @ theta[:p]
+        params = np.concatenate([shift + scale * y, theta[p:] / np.outer(scale, scale)[pairs]])
+        return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
+
+    def energy(self, params, p):
+        """The Gaussian with these parameters, in its box."""
+        low, high = self.bounds(p)
+        box = (-np.inf if low is None else low, np.inf if high is None else high)
+        return Gaussian(self.matrix(params[p:], p), params[:p], *box)
+
+    def draws(self, params, p):
+        """Independent draws, on the reals."""
+        energy = self.energy(params, p)
+        return None if energy.bounded.any() else energy.exact_sample
+
+
+def _is_singular(K):
+    with single_threaded_blas:
+        values = np.abs(linalg.eigvalsh(K))
+    return values.min() <= 1e-14 * values.max()
+
+
+def _jacobian(inverse, y, scale):
+    """Of location, precision and log Z by b, K and c, with y = K^-1 b."""
+    p = len(y)
+    i, j = np.triu_indices(p)
+    k, off = p + len(i), i != j
+    J = np.zeros((k + 1, k + 1))
+    J[:p, :p] = scale[:, None] * inverse
+    J[:p, p:k] = -scale[:, None] * (inverse[:, i] * y[j] + inverse[:, j] * y[i] * off)
+    J[np.arange(p, k), np.arange(p, k)] = 1.0 / (scale[i] * scale[j])
+    J[k, :p] = -y
+    J[k, p:k] = y[i] * y[j] * np.where(off, 1.0, 0.5)
+    J[k, k] = -1.0
+    return J
+
+
+class TruncatedGaussian(FullGaussian):
+    """E(x) = 1/2 (x - mu)'K(x - mu) in a box, infinite outside: ``"truncated_gaussian"`` on R+.
+
+    Parameters
+    ----------
+    low, high : float or array-like of shape (n_features,), default=0.0, inf
+        Edges of the box, infinite where there are none.
+
+    Notes
+    -----
+    Parameters are the location, of the normal before it is cut, then the entries of the precision
+    on and above its diagonal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skebm import NCEEstimator
+    >>> from skebm.nce import TruncatedGaussian
+    >>> X = np.random.default_rng(0).uniform(size=(2000, 1))
+    >>> model = NCEEstimator(TruncatedGaussian(high=1.0), noise="uniform", random_state=0).fit(X)
+    >>> model.score_samples([[0.2], [0.7]]).round(1) + 0.0  # log 1
+    array([0., 0.])
+    """
+
+    _rules = {"low": EdgesRule(), "high": EdgesRule()}  # noqa: RUF012
+
+    def __init__(self, low=0.0, high=np.inf):
+        self.low = low
+        self.high = high
+
+    def bounds(self, p):
+        """Edges of the box."""
+        edges = []
+        for word, edge, nothing in (("low", self.low, -np.inf), ("high", self.high, np.inf)):
+            edge = np.asarray(nothing if edge is None else edge, dtype=np.float64)
+            if edge.shape not in ((), (p,)):
+                raise ValueError(
+                    f"energy: {word} must be a number or have shape ({p},), got {edge.shape}."
+                )
+            edges.append(np.broadcast_to(edge, (p,)).copy())
+        if not (edges[0] < edges[1]).all():
+            raise ValueError(
+                f"energy: low must be less than high, got {self.low!r}, {self.high!r}."
+            )
+        return tuple(edges)
+
+
+class DiagonalGaussian(Family):
+    """E(x) = 1/2 sum_i k_i (x_i - mu_i)^2: the energy named ``"diagonal_gaussian"``.
+
+    Parameters are the locations mu, then the precisions k.
+    """
+
+    standardizes = True
+
+    def form(self, p):
+        """Features z and -z^2 / 2, of b = k mu and k."""
+        return Features(2 * p)
+
+    def names(self, p):
+        """location[i], precision[i]."""
+        return indexed("location", np.arange(p)) + indexed("precision", np.arange(p))
+
+    def rows(self, X):
+        """The features."""
+        return np.hstack([X, -0.5 * X**2])
+
+    def penalised(self, p):
+        """None: there are no couplings."""
+        return np.zeros(2 * p, bool)
+
+    def units(self, mean, scale, fixed, params):
+        """Around the mean, and around locations that are fixed."""
+        p = len(mean)
+        return Units(np.where(fixed[:p], params[:p], mean), scale)
+
+    def start(self, Z, weights, entropy):
+        """The normal with the moments of the rows."""
+        share, Z = weights / weights.sum(), Z[:, : Z.shape[1] // 2]
+        mean = share @ Z
+        precision = 1.0 / np.maximum(share @ (Z - mean) ** 2, np.finfo(float).tiny)
+        return np.append(precision * mean, precision), None
+
+    def internal(self, params, units):
+        """b and k of columns z."""
+        location, precision = np.split(params, 2)
+        precision = precision * units.scale**2
+        return np.append(precision * (location - units.shift) / units.scale, precision)
+
+    def report(self, theta, c, units):
+        """Locations, precisions and log Z of the energy around the locations."""
+        (b, k), (shift, scale) = np.split(theta, 2), units
+        p, y = len(b), b / k
+        params = np.append(shift + scale * y, k / scale**2)
+        J, places = np.zeros((2 * p + 1, 2 * p + 1)), np.arange(p)
+        J[places, places] = scale / k
+        J[places, p + places] = -scale * y / k
+        J[p + places, p + places] = 1.0 / scale**2
+        J[2 * p] = np.concatenate([-y, 0.5 * y**2, [-1.0]])
+        return Report(params, -c - 0.5 * float(b @ y), J)
+
+    def energy(self, params, p):
+        """The Gaussian with these parameters."""
+        return Gaussian(np.diag(params[p:]), params[:p])
+
+    def draws(self, params, p):
+        """Independent draws."""
+        return self.energy(params, p).exact_sample

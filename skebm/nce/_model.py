@@ -1,0 +1,313 @@
+"""What is asked of a model that was learned by noise-contrastive estimation."""
+
+import inspect
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skebm._base import UnnormalizedModel
+from skebm._jit import threads
+from skebm._rng import derive_seed, draw_entropy, host_generator
+from skebm._validation import (
+    Choice,
+    Flag,
+    RandomState,
+    check_parameters,
+    positive_integer,
+)
+from skebm._warn import warn
+from skebm.criteria._noise_sample import in_blocks, spread
+from skebm.criteria.noise_contrastive import Problem, Sample
+from skebm.nce._asked import given_of
+from skebm.nce._conditional import STEPS
+from skebm.nce._family import BINARY
+from skebm.nce._pickled import check_picklable
+from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, inside
+from skebm.partition._weights import resampled
+from skebm.samplers import START, sample
+
+_EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT = 125, 126, 127, 128  # purposes of random numbers
+
+# Rows of noise that draws are taken from: so many for each, and at least.
+_PER_DRAW, _LEAST = 20, 10000
+
+# Rows that slopes are looked at with.
+_ROWS = 16
+
+_RULES = {
+    "n_samples": positive_integer(),
+    "n_gibbs_steps": positive_integer(),
+    "random_state": RandomState(),
+    "return_ess": Flag(),
+}
+
+
+class ContrastedModel(UnnormalizedModel):
+    """A model whose log Z was learned with its parameters."""
+
+    @property
+    def log_partition_(self):
+        """The :class:`~skebm.partition.LogPartition` that was learned, method ``"nce"``."""
+        check_is_fitted(self)
+        return self._kept_log_partition
+
+    def noise_contrastive_loss(self, X):
+        """The loss that was minimised, without penalties, of other data against the same noise.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, coded as in training.
+
+        Returns
+        -------
+        float
+            Mean softplus(log nu - G(x)) over the rows and nu times mean softplus(G(y) - log nu)
+            over noise, with G = log p - log p_n in nats and nu the ratio of training; a classifier
+            that knows nothing has log(1 + nu) + nu log(1 + 1 / nu). With conditional noise mean
+            softplus(E(x) - E(y)) over steps from rows x to y, log 2 if nothing is known.
+        """
+        check_is_fitted(self)
+        X, learned = self._rows(X), self._learned
+        if self.noise_.is_conditional:
+            return self._loss_of_steps(X)
+        noise, bits = self.noise_, learned.coding.bits
+        rows = drawn(noise, learned.n_noise, learned.entropy)
+        parts = []
+        for sign, some in ((1.0, bits(X)), (-1.0, rows)):
+            G = self.score_samples(learned.coding.codes(some)) - covering(noise, some, "rows")
+            parts.append(np.logaddexp(0.0, -sign * (G - np.log(learned.ratio))).mean())
+        return float(parts[0] + learned.ratio * parts[1])
+
+    def _loss_of_steps(self, X):
+        """Mean softplus(E(x) - E(y)) over steps from rows to y."""
+        learned = self._learned
+        seed = derive_seed(learned.entropy, STEPS)
+        steps = self.noise_.pairs(X, learned.n_noise, random_state=seed)
+        G = np.repeat(self.score_samples(X), learned.n_noise) - self.score_samples(steps)
+        return float(np.logaddexp(0.0, -G).mean())
+
+    def check_gradient(self, X=None):
+        """Compare slopes of the energy at ``params_`` with central differences.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or None, default=None
+            Rows to look at; None takes a few of the noise.
+
+        Returns
+        -------
+        float
+            Largest difference over rows and parameters, relative to the largest slope of a row (or
+            to 1): some 1e-9 for a right gradient.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skebm import NCEEstimator
+        >>> X = np.random.default_rng(0).normal(size=(100, 2))
+        >>> NCEEstimator(random_state=0).fit(X).check_gradient() < 1e-6
+        True
+        """
+        check_is_fitted(self)
+        learned = self._learned
+        if X is None:
+            seed = derive_seed(learned.entropy, _LOOKED_AT)
+            X = learned.coding.codes(learned.noise.sample(_ROWS, random_state=seed))
+        else:
+            X = self._rows(X)
+        if learned.family is None:
+            return given_of(*learned.own).check_slopes(learned.theta, X)[0]
+        return self._error_of_slopes(X)
+
+    def _error_of_slopes(self, X):
+        """The same of a built-in energy, of rows one by one."""
+        learned, worst = self._learned, 0.0
+        form = learned.family.form(X.shape[1])
+        for r in range(len(X)):
+            block = _sample(self._internal_rows(X[r : r + 1]), weight=1.0)
+            problem = Problem(form, block, learned.theta, np.ones(len(learned.theta), bool), 0.0)
+            x = np.append(learned.theta, 0.0)
+            slopes = problem.form.evaluate(block, learned.theta, 0.0)
+            a = slopes.slopes[-1]
+            for j in range(len(learned.theta)):
+                step = 1e-5 * max(1.0, abs(x[j]))
+                sides = []
+                for moved in (x[j] + step, x[j] - step):
+                    theta = learned.theta.copy()
+                    theta[j] = moved
+                    sides.append(form.evaluate(block, theta, 0.0).margins[0, 0])
+                expected = a * (sides[0] - sides[1]) / (2.0 * step)
+                size = max(1.0, np.abs(slopes.slopes).max())
+                worst = max(worst, abs(slopes.slopes[j] - expected) / size)
+        return float(worst)
+
+    # -- draws ---------------------------------------------------------------------------------
+
+    def sample(self, n_samples=1, *, n_gibbs_steps=1000, random_state=None, return_ess=False):
+        """Draw from the model.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows.
+        n_gibbs_steps : int, default=1000
+            Where an energy has a Gibbs sampler: sweeps of the chain that each row is the end of.
+        random_state : None, int, RandomState or Generator, default=None
+            Seed; None differs at every call.
+        return_ess : bool, default=False
+            Whether to return the effective number of rows behind the draws too.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Rows in the codes of the data; with ``return_ess`` a pair of it and a float, infinite
+            for draws that are not taken from the noise.
+
+        Warns
+        -----
+        UserWarning
+            If draws are taken from the noise, and fewer effective rows than ``n_samples`` are
+            behind them.
+
+        Notes
+        -----
+        Gaussian energies on the reals and independent components are drawn exactly; energies in a
+        box, spins and RBMs by Gibbs chains, as are classes of a user that have ``sweep`` and
+        ``base``. All others by sampling-importance-resampling: 20 rows of noise for each draw
+        (10,000 at least), resampled in proportion to p / p_n.
+        """
+        check_is_fitted(self)
+        values = {
+            "n_samples": n_samples, "n_gibbs_steps": n_gibbs_steps, "random_state": random_state,
+            "return_ess": return_ess,
+        }  # fmt: skip
+        check_parameters(_RULES, values, "sample")
+        entropy = draw_entropy(random_state)
+        with threads(self.n_jobs):
+            X, ess = self._drawn(n_samples, n_gibbs_steps, entropy)
+        if ess < n_samples:
+            warn(
+                f"{type(self).__name__}: draws are rows of noise, resampled: {n_samples} are asked "
+                f"for, but the effective number behind them is {ess:.0f}. Noise nearer to the "
+                "model has more.",
+                UserWarning,
+            )
+        return (X, ess) if return_ess else X
+
+    def _drawn(self, n_samples, n_gibbs_steps, entropy):
+        learned, p = self._learned, self.n_features_in_
+        if learned.family is not None:
+            draw = learned.family.draws(self.params_, p)
+            if draw is not None:
+                return draw(n_samples, (*entropy, _EXACT)), np.inf
+        energy = self._known_energy()
+        if energy is not None and _moves(energy):
+            base = self._base(energy, "marginals")
+            states = base.sample(n_samples, (*entropy, START), energy.dtype)
+            states = sample(energy, states, n_gibbs_steps, entropy)
+            if learned.family is not None and learned.family.kind == BINARY:
+                ones = states > (0 if states.min(initial=0) < 0 else 0.5)
+                states = learned.coding.codes(ones.astype(np.float64))
+            return states, np.inf
+        return self._resampled(n_samples, entropy)
+
+    def _resampled(self, n_samples, entropy):
+        """Sampling-importance-resampling from the noise."""
+        noise, codes = self._learned.noise, self._learned.coding.codes
+        seed = derive_seed(entropy, _PROPOSALS)
+        bits = noise.sample(max(_LEAST, _PER_DRAW * n_samples), random_state=seed)
+        log_weights = self.score_samples(codes(bits)) - noise.log_prob(bits)
+        weights = np.exp(log_weights - log_weights.max())
+        generator = host_generator(entropy, _RESAMPLE)
+        order = resampled(log_weights, generator.random())  # as many as proposals
+        chosen = generator.permutation(order)[:n_samples]
+        return codes(bits)[chosen], float(weights.sum() ** 2 / (weights**2).sum())
+
+    # -- shared by the above -------------------------------------------------------------------
+
+    def _internal_rows(self, X):
+        learned = self._learned
+        return self._rows_of(learned.family, learned.units, learned.coding, X)
+
+    def _energies(self, X):
+        return -self._log_densities(self._rows(X)) - self.log_partition_.value
+
+    def _log_densities(self, X):
+        """log p of checked rows."""
+        learned = self._learned
+        with threads(self.n_jobs):
+            if learned.family is None:
+                return learned.c - given_of(*learned.own).energies(learned.theta, X)
+            sample = _sample(self._internal_rows(X))
+            form = learned.family.form(X.shape[1])
+            found = form.evaluate(sample, learned.theta, learned.c).margins.ravel()[: len(X)]
+        return np.where(inside(X, *learned.bounds), found, -np.inf)
+
+    def score_samples(self, X):
+        """Log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, coded as in training.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            log p(x) = -E(x) - log Z in nats, with the log Z that was learned; -inf outside of the
+            support. An error of log Z is shared by all rows.
+        """
+        check_is_fitted(self)
+        return self._log_densities(self._rows(X))
+
+    def _rows(self, X):
+        check_is_fitted(self)
+        return checked_codes(self, checked_rows(self, X, reset=False), self._learned.coding)
+
+    def _parameters(self):
+        return (self.params_,)
+
+    def _known_energy(self):
+        learned = self._learned
+        if learned.family is not None:
+            return learned.family.energy(self.params_, self.n_features_in_)
+        return learned.own[0](learned.theta) if inspect.isclass(learned.own[0]) else None
+
+    def _energy(self):
+        energy = self._known_energy()
+        if energy is None or not hasattr(energy, "anneal"):
+            raise TypeError(
+                f"{type(self).__name__}: this energy has no Markov chains that log Z could be "
+                "computed with; log_partition_ is what was learned."
+            )
+        return energy
+
+    def _marginals(self):
+        return self._learned.means if self._learned.coding.binary else None
+
+    def _base(self, energy, base):
+        if self._learned.coding.binary:
+            return super()._base(energy, base)
+        if not isinstance(base, str):
+            raise ValueError(
+                "log_partition: base must be 'marginals' or 'biases' of a model of real data, got "
+                f"{type(base).__name__}."
+            )
+        Choice(("marginals", "biases")).check("log_partition: base", base)
+        return energy.base()
+
+    def __getstate__(self):
+        check_picklable(self)
+        return super().__getstate__()
+
+
+def _moves(energy):
+    return all(hasattr(energy, name) for name in ("sweep", "base", "dtype"))
+
+
+def _sample(rows, weight=0.0):
+    """A :class:`Sample` of rows against no noise."""
+    Z = in_blocks(rows)
+    weights = spread(np.full(len(rows), weight))
+    return Sample(Z, np.zeros_like(weights), weights, len(Z), 1.0, len(rows), 0, 1.0)

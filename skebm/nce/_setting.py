@@ -1,0 +1,157 @@
+"""What a fit starts from: rows in the codes of energy and noise, noise rows, and densities."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skebm._rng import derive_seed
+from skebm._validation import check_real, check_sample_weight, column_name
+from skebm.nce._family import BINARY, REAL
+from skebm.nce._noises import noise_of
+
+_NOISE = 121  # purpose of random numbers
+
+# Fewest rows of noise.
+_FEWEST = 16
+
+
+class Coding(NamedTuple):
+    """Whether data are binary, and then coded as -1 and 1. Noise is always of 0 and 1."""
+
+    binary: bool
+    spins: bool
+
+    def bits(self, X):
+        """Rows as noise has them."""
+        return (X + 1.0) / 2.0 if self.spins else X
+
+    def codes(self, bits):
+        """Rows as data have them."""
+        return 2.0 * bits - 1.0 if self.spins else bits
+
+
+def coding_of(estimator, X, kind):
+    """The :class:`Coding` of data for an energy of a kind; None takes either."""
+    if kind == REAL:
+        return Coding(False, False)
+    ones, zeros, minus = X == 1, X == 0, X == -1
+    spins = bool(minus.any())
+    good = (ones | minus) if spins else (ones | zeros)
+    if good.all():
+        return Coding(True, spins)
+    if kind == BINARY:
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(
+            f"{type(estimator).__name__}: X must hold 0 and 1, or -1 and 1, for this energy, found "
+            f"{X[row, column]:g} in {column_name(estimator, column)}."
+        )
+    return Coding(False, False)
+
+
+def checked_rows(estimator, X, *, reset):
+    """Accepted rows, (n, p) float64."""
+    return check_real(
+        estimator, X, reset=reset, min_rows=2 if reset else 1,
+        remedy="an imputer of scikit-learn stands in",
+    )  # fmt: skip
+
+
+def checked_codes(estimator, X, coding):
+    """A ``ValueError`` if new rows are not coded as the training data."""
+    if not coding.binary:
+        return X
+    low = -1.0 if coding.spins else 0.0
+    good = (X == 1) | (X == low)
+    if not good.all():
+        row, column = np.argwhere(~good)[0]
+        raise ValueError(
+            f"{type(estimator).__name__}: X must hold {low:g} and 1 as the training data, found "
+            f"{X[row, column]:g} in {column_name(estimator, column)}."
+        )
+    return X
+
+
+def inside(X, low, high):
+    """Which rows are in the box, (n,) bool."""
+    within = np.ones(len(X), bool)
+    if low is not None:
+        within &= (X >= low).all(axis=1)
+    if high is not None:
+        within &= (X <= high).all(axis=1)
+    return within
+
+
+class Setting(NamedTuple):
+    """Data and noise of a fit.
+
+    ``X`` (n, p) and ``noise_rows`` (M, p) are in the codes of the data, ``log_noise`` log p_n of
+    both. ``ratio`` is nu; ``weights`` (n,) are positive.
+    """
+
+    X: np.ndarray
+    weights: np.ndarray
+    coding: Coding
+    bounds: tuple
+    noise: object
+    noise_rows: np.ndarray
+    log_noise: tuple
+    ratio: float
+
+
+def weighted_rows(estimator, X, sample_weight):
+    """Rows that have a weight, and their weights."""
+    X = checked_rows(estimator, X, reset=True)
+    weights = check_sample_weight(sample_weight, len(X))
+    return X[weights > 0], weights[weights > 0]
+
+
+def setting_of(estimator, X, weights, weighted, family, entropy):
+    """The :class:`Setting` of a fit; ``weighted`` if the user gave weights."""
+    coding = coding_of(estimator, X, None if family is None else family.kind)
+    bounds = (None, None) if family is None else family.bounds(X.shape[1])
+    check_inside(estimator, X, *bounds)
+    noise = noise_of(
+        estimator.noise, binary=coding.binary, inflation=estimator.noise_inflation,
+        low=bounds[0], high=bounds[1],
+    )  # fmt: skip
+    noise = noise.fit(coding.bits(X), sample_weight=weights if weighted else None)
+    counted = max(float(weights.sum()), float(len(X)))
+    if noise.is_conditional:
+        return Setting(X, weights, coding, bounds, noise, None, None, float(estimator.noise_ratio))
+    n_noise = max(_FEWEST, round(estimator.noise_ratio * counted))
+    rows = drawn(noise, n_noise, entropy)
+    log_noise = covering(noise, coding.bits(X), "data"), covering(noise, rows, "noise")
+    return Setting(
+        X, weights, coding, bounds, noise, coding.codes(rows), log_noise, n_noise / counted
+    )
+
+
+def drawn(noise, n_samples, entropy):
+    """Rows of noise."""
+    return noise.sample(n_samples, random_state=derive_seed(entropy, _NOISE))
+
+
+def covering(noise, bits, whose):
+    """log p_n of rows, finite, or a ``ValueError`` that names the row."""
+    found = noise.log_prob(bits)
+    if not np.isfinite(found).all():
+        row = int(np.argmin(np.isfinite(found)))
+        raise ValueError(
+            f"noise must cover the {whose}: its log-density is {found[row]:g} in row {row}. Widen "
+            "it, or take another one."
+        )
+    return found
+
+
+def check_inside(estimator, X, low, high):
+    """A ``ValueError`` if a row lies outside of the support."""
+    within = inside(X, low, high)
+    if not within.all():
+        row = int(np.argmin(within))
+        out = (X[row] < low) | (X[row] > high)
+        column = int(np.argmax(out))
+        raise ValueError(
+            f"{type(estimator).__name__}: X must lie in the support of the energy, found "
+            f"{X[row, column]:g} in {column_name(estimator, column)}, outside of "
+            f"[{low[column]:g}, {high[column]:g}]."
+        )
