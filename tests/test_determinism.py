@@ -37,6 +37,7 @@ from skebm.nce import ICA, RBM
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
 pytestmark = [
+    pytest.mark.timeout(900),  # whoever comes first compiles every kernel
     pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
     pytest.mark.filterwarnings("ignore:.*did not converge"),
     pytest.mark.filterwarnings("ignore:NCEEstimator"),
@@ -250,7 +251,6 @@ def test_n_jobs_and_verbose_change_no_bit(dtype, params):
     assert digest(dtype, **params) == reference(dtype)
 
 
-@pytest.mark.timeout(900)  # every kernel is compiled in both twins
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["serial", "parallel"])
 def test_twins_agree(monkeypatch, dtype, kind):
