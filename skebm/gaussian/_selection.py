@@ -96,7 +96,9 @@ def whole_path(estimator, data, start, troubles):
 def _spaced(estimator, data):
     """Penalties from the largest useful one down, even in their logarithms."""
     tol = estimator.tol
-    top = max(largest_penalty(data.form(estimator.ridge)), tol) if len(data.kept) else tol
+    top = tol
+    if len(data.kept):
+        top = max(largest_penalty(data.form(estimator.ridge), tol), tol)
     return np.unique(np.geomspace(top, max(_LOWEST * top, tol), estimator.alphas))[::-1]
 
 
