@@ -1,9 +1,7 @@
 """What is done where a learned precision matrix has no density."""
 
-import numpy as np
-
 from skebm.criteria._definite_form import minimise_definite
-from skebm.energies import Gaussian
+from skebm.energies._gaussian_support import require_density
 from skebm.gaussian._learning import learn
 
 # How the ridge grows until there is a density, where it begins, and where it has not helped.
@@ -36,9 +34,8 @@ def made_definite(estimator, data, solution, alpha):
 
 def _complaint(data, solution):
     """What is wrong with a model in scaled units, if anything."""
-    K = solution.pairs.toarray()
     try:
-        Gaussian(K, np.zeros(len(K)), *data.bounds).require_density()
+        require_density(solution.pairs.tocsr(), *data.bounds)
     except ValueError as error:
         return f"in scaled columns {error} It cannot be scored or drawn from."
     return ""
