@@ -24,6 +24,15 @@ MOST_KEPT = 12_000
 # Share of a variance, for each variable, that others leave where nothing is left but rounding.
 _LOST = 10.0 * np.finfo(np.float64).eps
 
+# Squared deviations, as a share of squares, where values differ by nothing but rounding.
+_EQUAL = 1e-28
+
+# Rows of matrices that are worked on at a time.
+_ROWS = 256
+
+# Diagonals beyond so many times that without edges are no place to start from.
+_FAR = 1e4
+
 
 class Learned(NamedTuple):
     """A model in the units of the data, and the :class:`Solution` that it was made of."""
@@ -56,25 +65,28 @@ class FromCovariance:
 
     def form(self, ridge):
         """The smooth loss with a ridge, in scaled units."""
+        return CovarianceForm(self._ridged(ridge), self.weights)
+
+    def _ridged(self, ridge):
+        """S with a ridge but for constant columns, whose variance is 1."""
+        if ridge == 0:
+            return self.moments.S
         S = self.moments.S.copy()
-        S[np.diag_indices_from(S)] += ridge
-        return CovarianceForm(S, self.weights)
+        S[np.diag_indices_from(S)] += np.where(self.constant, 0.0, ridge)
+        return S
 
     def closed(self, ridge):
         """The :class:`Solution` without a penalty, or None if there is none."""
-        S = self.moments.S.copy()
-        S[np.diag_indices_from(S)] += ridge
+        S = self._ridged(ridge)
         K = _inverse(S)
         if K is None:
             return None
-        error = K @ S
-        error[np.diag_indices_from(S)] -= 1.0
-        kkt = 0.5 * float(np.abs(error + error.T).max())
-        return Solution(Pairs.of_matrix(K), -0.5 * float(np.trace(K)), kkt, 0)
+        with single_threaded_blas:
+            return _closed_solution(K, K @ S)
 
     def learned(self, solution):
         """The :class:`Learned` model in the units of the data."""
-        K = solution.pairs.toarray() / self.moments.factors
+        K = _divided(solution.pairs.toarray(), self.scale)
         return Learned(K, self.moments.location, solution)
 
     def start(self, precision):
@@ -106,7 +118,7 @@ class FromRows:
         self.kept = np.flatnonzero(~self.constant)
         self.scale, self.shift = np.ones(X.shape[1]), np.zeros(X.shape[1])
         if estimator.standardize:
-            lengths = self.support.scales(X, sample_weight)
+            lengths = self.support.scales(X, sample_weight, self.location)
             self.scale = np.where(self.constant | (lengths == 0), 1.0, lengths)
         if is_real(estimator):
             self.shift = self.location
@@ -116,13 +128,29 @@ class FromRows:
         self.weights = None if weights is None else weights[np.ix_(self.kept, self.kept)]
 
     def _check_heights(self, estimator):
-        """A ``ValueError`` if all weights h of a column are zero, so that the loss has it not."""
-        heights = self.sample_weight @ self._scaled_support().weights(self.X)[0]
+        """A ``ValueError`` if a column has no two values that the loss sees, by its weights h."""
+        if self.support.is_real:
+            return
+        name, X = type(estimator).__name__, self.X
+        h = self._scaled_support().weights(X)[0]
+        h *= (self.sample_weight / self.sample_weight.sum())[:, None]
+        heights = h.sum(axis=0)
         if not (heights > 0).all():
             column = column_name(estimator, self.kept[np.argmin(heights > 0)])
             raise ValueError(
-                f"{type(estimator).__name__}: all values of {column} are on its bounds, where "
-                f"score matching does not see them, with support={estimator.support!r}."
+                f"{name}: all values of {column} are on its bounds, where score matching does not "
+                f"see them, with support={estimator.support!r}."
+            )
+        centre = np.zeros(X.shape[1])
+        for _ in range(0 if self.assume_centered else 2):  # twice, for the digits of large means
+            centre += np.einsum("ti,ti->i", h, X - centre) / heights
+        spread = np.einsum("ti,ti->i", h, (X - centre) ** 2)
+        seen = spread > _EQUAL * np.einsum("ti,ti->i", h, X**2)
+        if not seen.all():
+            column = column_name(estimator, self.kept[np.argmin(seen)])
+            raise ValueError(
+                f"{name}: all values of {column} off its bounds are equal, and score matching does "
+                f"not see the others, with support={estimator.support!r}."
             )
 
     def _scaled_support(self):
@@ -141,17 +169,40 @@ class FromRows:
         )  # fmt: skip
 
     def closed(self, ridge):
-        """None: there is no closed form that is quicker than descent."""
-        return None
+        """The :class:`Solution` without a penalty, or None if there is none in closed form.
+
+        On the reals, from n rows of fewer numbers than variables by Woodbury's identity, in O(n
+        p^2): (ridge I + Y'Y)^-1 = (I - Y'(ridge I + YY')^-1 Y) / ridge.
+        """
+        n, p = self.X.shape
+        if not self.support.is_real or (n < p and ridge == 0):
+            return None
+        Y = self.X * np.sqrt(self.sample_weight / self.sample_weight.sum())[:, None]
+        with single_threaded_blas:
+            if n >= p:
+                S = Y.T @ Y
+                S[np.diag_indices(p)] += ridge
+                K = _inverse(S)
+                return None if K is None else _closed_solution(K, K @ S)
+            G = Y @ Y.T
+            G[np.diag_indices(n)] += ridge
+            try:
+                half = linalg.solve_triangular(np.linalg.cholesky(G), Y, lower=True)
+            except np.linalg.LinAlgError:
+                return None
+            K = half.T @ half
+            K *= -1.0 / ridge
+            K[np.diag_indices(p)] += 1.0 / ridge
+            return _closed_solution(K, (K @ Y.T) @ Y + ridge * K)
 
     def learned(self, solution):
         """The :class:`Learned` model in the units of the data."""
-        form = self.form(0.0)
         K, location = np.eye(len(self.scale)), self.location.copy()
         K[np.ix_(self.kept, self.kept)] = solution.pairs.toarray()
         if not self.support.is_real:
+            form = self.form(0.0)
             location[self.kept] = form.location(solution.pairs) * self.scale[self.kept]
-        return Learned(K / np.outer(self.scale, self.scale), location, solution)
+        return Learned(_divided(K, self.scale), location, solution)
 
     def start(self, precision):
         """:class:`Pairs` of a precision in the units of the data."""
@@ -178,9 +229,24 @@ def data_of(estimator, X, sample_weight):
         return FromCovariance(_covariance.of_ranks(estimator, X, sample_weight), weights)
     if estimator.missing == "pairwise" and np.isnan(X).any():
         return FromCovariance(_covariance.with_gaps(estimator, X, sample_weight), weights)
-    if not is_real(estimator) or p > MOST_KEPT:
+    if not is_real(estimator):
+        return FromRows(estimator, X, sample_weight, weights)
+    if p > MOST_KEPT:
+        if estimator.ensure_pd == "project":
+            raise ValueError(
+                f"{type(estimator).__name__}: ensure_pd='project' works on a covariance, which is "
+                f"kept of at most {MOST_KEPT:,} variables, got {p:,}."
+            )
         return FromRows(estimator, X, sample_weight, weights)
     return FromCovariance(_covariance.of_rows(estimator, X, sample_weight), weights)
+
+
+def start_from(data, precision, ridge):
+    """:class:`Pairs` of a precision in the units of the data, or None if it leads nowhere."""
+    if not np.isfinite(precision).all():
+        return None
+    start = data.start(precision)
+    return start if (start.diagonal <= _FAR * data.form(ridge).diagonal()).all() else None
 
 
 def learn(data, alpha, ridge, *, start=None, tol, max_iter):
@@ -222,6 +288,22 @@ def keys_of(data, pairs):
     """Sorted numbers i p + j, i < j < p, of pairs that differ from zero."""
     pairs = pairs.narrowed()
     return data.kept[pairs.rows] * len(data.scale) + data.kept[pairs.columns]
+
+
+def _divided(K, scale):
+    """K, each entry divided by both of its scales, in place and symmetric to the bit."""
+    for low in range(0, len(K), _ROWS):
+        K[low : low + _ROWS] /= np.multiply.outer(scale[low : low + _ROWS], scale)
+    return K
+
+
+def _closed_solution(K, M):
+    """The :class:`Solution` K without a penalty, M = K S of the same shape its product."""
+    M[np.diag_indices_from(M)] -= 1.0
+    violations = (np.abs(M[low : low + _ROWS] + M[:, low : low + _ROWS].T).max(initial=0.0)
+                  for low in range(0, len(M), _ROWS))  # fmt: skip
+    kkt = 0.5 * float(max(violations, default=0.0))
+    return Solution(Pairs.of_matrix(K), -0.5 * float(np.trace(K)), kkt, 0)
 
 
 def _inverse(S):
