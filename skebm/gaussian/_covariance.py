@@ -262,9 +262,9 @@ def _kendall(X, weights, constant):
     """Kendall's tau-b: agreement of the signs of differences between rows."""
     p = X.shape[1]
     T, equal = np.zeros((p, p)), (weights == weights[0]).all()
-    for k in range(len(X) - 1):
-        signs = np.sign(X[k + 1 :] - X[k])
-        with single_threaded_blas:
+    with single_threaded_blas:
+        for k in range(len(X) - 1):
+            signs = np.sign(X[k + 1 :] - X[k])
             if equal:  # sums of so few ones are exact in single precision too
                 signs = signs.astype(np.float32)
                 T += signs.T @ signs
