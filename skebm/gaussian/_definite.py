@@ -1,6 +1,5 @@
 """What is done where a learned precision matrix has no density."""
 
-from skebm.criteria._definite_form import minimise_definite
 from skebm.energies._gaussian_support import require_density
 from skebm.gaussian._learning import learn
 
@@ -61,8 +60,8 @@ def _projected(estimator, data, solution, alpha):
     """The minimum among matrices whose eigenvalues are not too small."""
     K = solution.pairs.toarray()
     floor = _FLOOR * float(K.diagonal().mean())
-    found = minimise_definite(
-        data.form(estimator.ridge), alpha, K, floor=floor, tol=min(estimator.tol, 1e-2 * floor),
+    found = data.definite(
+        alpha, estimator.ridge, K, floor=floor, tol=min(estimator.tol, 1e-2 * floor),
         max_iter=estimator.max_iter,
     )  # fmt: skip
     return found._replace(n_iter=solution.n_iter + found.n_iter)

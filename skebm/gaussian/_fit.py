@@ -14,7 +14,7 @@ from skebm._warn import warn
 from skebm.criteria._pairs import Solution
 from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
 from skebm.gaussian._definite import made_definite
-from skebm.gaussian._learning import data_of, learn, start_from
+from skebm.gaussian._learning import Data, data_of, learn, start_from
 from skebm.gaussian._model import BaseGaussian, Terms, Training, n_edges
 
 # Violations of a condition, or of ``tol``, beyond which a model is no better start than nothing.
@@ -28,7 +28,7 @@ class Chosen(NamedTuple):
     ``ConvergenceWarning``, ``remark`` a ``UserWarning`` or nothing.
     """
 
-    data: object
+    data: Data
     solution: Solution
     alpha: float
     found: dict = MappingProxyType({})
@@ -131,7 +131,7 @@ class LearnsByScoreMatching(BaseGaussian):
             n_edges_=n_edges(learned.precision),
             _training=Training(X.copy(), weights.copy()) if known_rows else None,
             _terms=self._terms_of(chosen, len(learned.precision), ridge),
-            _marginal=None if is_real(self) else data.marginals(),
+            _marginal=data.marginals(),
             _box=(support.low, support.high),
             _lost=bool(solution.diverged),
             _entropy=draw_entropy(self.random_state),
@@ -154,11 +154,10 @@ class LearnsByScoreMatching(BaseGaussian):
                 f"{shown}{', ...' * (len(columns) > 5)}.",
                 UserWarning,
             )
-        repaired = getattr(getattr(data, "moments", None), "repaired", 0.0)
-        if repaired:
+        if data.repaired:
             warn(
-                f"{name}: the covariance had negative eigenvalues, the least {repaired:.3g} of "
-                "scaled columns; the nearest one without is learned from.",
+                f"{name}: the covariance had negative eigenvalues, the least {data.repaired:.3g} "
+                "of scaled columns; the nearest one without is learned from.",
                 UserWarning,
             )
 

@@ -1,6 +1,7 @@
 """From data to a precision matrix: which form of the loss, at which scale."""
 
 import copy
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import linalg
 from skebm._jit import single_threaded_blas
 from skebm._validation import column_name
 from skebm.criteria._covariance_form import CovarianceForm
+from skebm.criteria._definite_form import minimise_definite
 from skebm.criteria._pairs import Pairs, Solution
 from skebm.criteria._residual_form import ResidualForm
 from skebm.criteria._support import fit_columns
@@ -17,6 +19,7 @@ from skebm.criteria.score_matching import minimise, path
 from skebm.energies._definite import is_positive_definite
 from skebm.gaussian import _covariance
 from skebm.gaussian._asked import checked_weights, is_real, support_of
+from skebm.gaussian._held_out import InsideBounds, OfCovariance, OfRows, paired
 
 # Variables whose covariance is kept, some 1.2 GB of it; beyond them rows are worked on instead.
 MOST_KEPT = 12_000
@@ -42,7 +45,58 @@ class Learned(NamedTuple):
     solution: Solution
 
 
-class FromCovariance:
+class Data(ABC):
+    """What a Gaussian model is learned from; penalties and solutions are in scaled units.
+
+    ``scale`` (p,) is what columns were divided by, ``constant`` (p,) bool those without variance,
+    ``kept`` the indices of those that solutions are about; ``weights`` are multiples of the
+    penalty of these, or None.
+    """
+
+    repaired = 0.0  # the least eigenvalue, if it was negative and taken away
+
+    @property
+    @abstractmethod
+    def bounds(self):
+        """Where the columns that are kept can be, in the units of the data."""
+
+    @abstractmethod
+    def form(self, ridge):
+        """The smooth loss with a ridge."""
+
+    @abstractmethod
+    def closed(self, ridge):
+        """The :class:`Solution` without a penalty, or None if there is none in closed form."""
+
+    @abstractmethod
+    def definite(self, alpha, ridge, K, **options):
+        """The :class:`Solution` among positive definite matrices, as ``minimise_definite`` has it.
+
+        A ``ValueError`` if that is not known of such data.
+        """
+
+    @abstractmethod
+    def start(self, precision):
+        """:class:`Pairs` of a precision in the units of the data."""
+
+    @abstractmethod
+    def learned(self, solution):
+        """The :class:`Learned` model in the units of the data."""
+
+    def marginals(self):
+        """Location and precision of each column by itself, (p,) each; None on the reals."""
+        return None
+
+    @abstractmethod
+    def judge(self, estimator, X, weights):
+        """What tells how models learned from these data do on rows X with weights."""
+
+    @abstractmethod
+    def judge_itself(self, X, weights):
+        """The same of the rows that these data were made of."""
+
+
+class FromCovariance(Data):
     """Learning on the reals, from a covariance.
 
     Parameters
@@ -56,15 +110,13 @@ class FromCovariance:
     def __init__(self, moments, weights):
         self.moments, self.weights = moments, weights
         self.constant, self.scale = moments.constant, moments.scale
-        self.kept = np.arange(len(moments.scale))
+        self.kept, self.repaired = np.arange(len(moments.scale)), moments.repaired
 
     @property
     def bounds(self):
-        """Where the columns can be: anywhere."""
         return np.full(len(self.scale), -np.inf), np.full(len(self.scale), np.inf)
 
     def form(self, ridge):
-        """The smooth loss with a ridge, in scaled units."""
         return CovarianceForm(self._ridged(ridge), self.weights)
 
     def _ridged(self, ridge):
@@ -76,7 +128,6 @@ class FromCovariance:
         return S
 
     def closed(self, ridge):
-        """The :class:`Solution` without a penalty, or None if there is none."""
         S = self._ridged(ridge)
         K = _inverse(S)
         if K is None:
@@ -84,17 +135,31 @@ class FromCovariance:
         with single_threaded_blas:
             return _closed_solution(K, K @ S)
 
+    def definite(self, alpha, ridge, K, **options):
+        return minimise_definite(self.form(ridge), alpha, K, **options)
+
     def learned(self, solution):
-        """The :class:`Learned` model in the units of the data."""
         K = _divided(solution.pairs.toarray(), self.scale)
         return Learned(K, self.moments.location, solution)
 
     def start(self, precision):
-        """:class:`Pairs` of a precision in the units of the data."""
         return Pairs.of_matrix(precision * self.moments.factors)
 
+    def judge(self, estimator, X, weights):
+        if estimator.covariance is not None:
+            R = _covariance.of_ranks(estimator, X, weights).S
+            ratio = np.sqrt(self.moments.S.diagonal() / R.diagonal())
+            return OfCovariance(self.scale, R * np.outer(ratio, ratio))
+        Z = (X - self.moments.location) / self.scale
+        if np.isnan(Z).any():
+            return OfCovariance(self.scale, paired(Z, weights))
+        return OfRows(self.scale, Z, weights / weights.sum())
 
-class FromRows:
+    def judge_itself(self, X, weights):
+        return OfCovariance(self.scale, self.moments.S)
+
+
+class FromRows(Data):
     """Learning from rows: inside bounds, or of so many variables that S would be too large.
 
     Columns that are constant are left out, and are independent with variance 1 in the end.
@@ -158,11 +223,9 @@ class FromRows:
 
     @property
     def bounds(self):
-        """Where the columns that are kept can be, in the units of the data."""
         return self.support.low[self.kept], self.support.high[self.kept]
 
     def form(self, ridge):
-        """The smooth loss with a ridge, in scaled units, of the columns that are kept."""
         return ResidualForm(
             self.X, self._scaled_support(), sample_weight=self.sample_weight,
             weights=self.weights, ridge=ridge, assume_centered=self.assume_centered,
@@ -195,8 +258,10 @@ class FromRows:
             K[np.diag_indices(p)] += 1.0 / ridge
             return _closed_solution(K, (K @ Y.T) @ Y + ridge * K)
 
+    def definite(self, alpha, ridge, K, **options):
+        raise ValueError("ensure_pd='project' works on a covariance, and there is none.")
+
     def learned(self, solution):
-        """The :class:`Learned` model in the units of the data."""
         K, location = np.eye(len(self.scale)), self.location.copy()
         K[np.ix_(self.kept, self.kept)] = solution.pairs.toarray()
         if not self.support.is_real:
@@ -205,18 +270,27 @@ class FromRows:
         return Learned(_divided(K, self.scale), location, solution)
 
     def start(self, precision):
-        """:class:`Pairs` of a precision in the units of the data."""
         K = precision * np.outer(self.scale, self.scale)
         return Pairs.of_matrix(K[np.ix_(self.kept, self.kept)])
 
     def marginals(self):
-        """Location and precision of each column by itself, (p,) each."""
+        if self.support.is_real:
+            return None
         location, precision = self.location.copy(), np.ones(len(self.scale))
         own = fit_columns(self.X, self._scaled_support(), sample_weight=self.sample_weight)
         scale = self.scale[self.kept]
         location[self.kept] = own[0] * scale + self.shift[self.kept]
         precision[self.kept] = own[1] / scale**2
         return location, precision
+
+    def judge(self, estimator, X, weights):
+        Z, shares = ((X - self.shift) / self.scale)[:, self.kept], weights / weights.sum()
+        if self.support.is_real:
+            return OfRows(self.scale, Z, shares)
+        return InsideBounds(self.form(0.0), self._scaled_support(), Z, shares)
+
+    def judge_itself(self, X, weights):
+        return self.judge(None, X, weights)
 
 
 def data_of(estimator, X, sample_weight):
