@@ -216,12 +216,17 @@ def test_gaussian_fit(n_rows, n_features, params):
 
 
 def test_gaussian_looks():
-    """One look at few pairs of many rows; one covariance of many columns."""
+    """At few pairs of many rows, where one pair of tiles is much work."""
     form = ResidualForm(
         np.random.default_rng(0).normal(size=(300_000, 128)), Support.of("real", 128)
     )
     pairs = Pairs.of_diagonal(form.diagonal())
     form.look(pairs, 0.5, 0.0, 0.5)
     assert_stops(lambda: [form.look(pairs, 0.5, 0.0, 0.5) for _ in range(FOREVER)], "looks")
+
+
+def test_gaussian_covariances():
+    """Of many columns."""
     X, model = np.random.default_rng(0).normal(size=(1_000, 4_000)), ScoreMatchingGaussian()
+    of_rows(model, X[:50], np.ones(50))
     assert_stops(lambda: [of_rows(model, X, np.ones(1_000)) for _ in range(FOREVER)], "products")

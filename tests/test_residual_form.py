@@ -296,6 +296,7 @@ def test_many_rows_are_looked_at_in_parts(monkeypatch, bounds):
     form = ResidualForm(X, Support.of(interval, p, "min", 0.7), ridge=0.3, weights=weights)
     expected = form.look(pairs, 0.3, 0.1, 0.2)
     assert expected[1].any() and not expected[1].all() and expected[2] > 0.1
+    monkeypatch.setattr(_residual_form, "MANY", 600)
     monkeypatch.setattr(_residual_form, "ROWS", 64)
     found = form.look(pairs, 0.3, 0.1, 0.2)
     for flops in (1e3, 1e8):

@@ -14,8 +14,8 @@ from skebm.criteria._precision_kernels import TILE
 # Share of all pairs beyond which sweeps over all of them are faster than over lists.
 CROWDED = 0.15
 
-# Covariances that lists may hold, in copies of S, or in all: beyond them tiles are worked on.
-_COPIES, _FEW = 4, 2**24
+# Covariances that lists may hold, in copies of S (what tiles take too), or half a gigabyte.
+_COPIES, _FEW = 8, 2**26
 
 # Covariances to copy or multiply that are worth a second thread.
 _WORTH_SHARING = 200_000

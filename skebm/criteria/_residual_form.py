@@ -38,8 +38,8 @@ from skebm.criteria import _residual_kernels as kernels
 from skebm.criteria._leap import in_turns, state
 from skebm.criteria._residual_kernels import TILE
 
-# Rows whose part in the slopes of a tile is made at a time, where there are more.
-ROWS = 2**14
+# Rows beyond which the slopes of a tile are made in parts, and rows of a part.
+MANY, ROWS = 2**14, 2**12
 
 # Tiles of marks that are kept at a time, eight megabytes of them.
 _TILES = 512
@@ -277,14 +277,14 @@ class ResidualForm:
         self.refill(pairs)
         tiles = np.column_stack(np.triu_indices(-(-self.p // TILE)))
         step = min(_TILES, max(1, int(FLOPS_PER_CALL / (4.0 * TILE**2 * (self.n + 10.0)))))
-        step = step if self.n <= ROWS else 1
+        step = step if self.n <= MANY else 1
         marks = np.empty((min(step, len(tiles)), TILE, TILE), np.uint8)
         matrix = self.ridge, pairs.start, pairs.other, pairs.value
         asked, found, largest = (self.weights, penalty, beyond, near), [], 0.0
         for low in range(0, len(tiles), step):
             part = tiles[low : low + step]
             counts, worst = np.empty(len(part), np.int64), np.empty(len(part))
-            if self.n <= ROWS:
+            if self.n <= MANY:
                 kernels.look_at_residuals(
                     self._X, self._U, *matrix, *asked, part, marks, counts, worst,
                     parallel=len(part) > 1,
@@ -305,7 +305,7 @@ class ResidualForm:
         sides = min(TILE, self.p - above), min(TILE, self.p - below)
         parts = np.empty((-(-self.n // ROWS), 2, *sides))
         flops = 4.0 * ROWS * sides[0] * sides[1]
-        step = max(1, int(FLOPS_PER_CALL / flops))
+        step = max(1, int(FLOPS_PER_CALL / 4.0 / flops))
         for first in range(0, len(parts), step):
             last = min(first + step, len(parts))
             kernels.multiply_parts(

@@ -111,11 +111,11 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
     (c_i / c_j + c_j / c_i) / 2 even that out.
 
     With d neighbours each, a step over all p(p - 1) / 2 pairs costs 2 p^2 d operations and one over
-    those at work p d^2; with more than 15 % of all pairs at work, or where lists of what they need
-    would be larger than four copies of S (at p = 5,000 with 140 neighbours each), 2 p^3. Memory: S,
-    a copy of it with a ridge, and K, 8 p^2 bytes each (without a ridge 1.9 GB at p = 10,000), then
-    ten p^2 more where most pairs are at work, and what lists take in between. Whether K is positive
-    definite takes p^3 / 3 at most, and no time where its diagonal dominates in some units.
+    those at work p d^2. It is 2 p^3 with more than 15 % of all pairs at work, or where lists of
+    what they need would hold more than half a gigabyte and eight copies of S (at p = 5,000 with 200
+    neighbours each). Memory: S, a copy of it with a ridge, and K, 8 p^2 bytes each (1.9 GB at
+    p = 10,000 without a ridge), and as much as such lists where there are many pairs. Whether K is
+    positive definite takes p^3 / 3, or next to nothing where its diagonal dominates in some units.
     Beyond 12,000 variables S is not formed, and steps cost n p^2 for n rows. Kendall's correlations
     cost n^2 p^2. A fitted model keeps a copy of its rows, for standard errors and tests.
 
