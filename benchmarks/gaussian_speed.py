@@ -223,7 +223,7 @@ def one_regime(row, known):
     S, alpha = correlation(rows_of(row)), known["score matching"][-1]
     form = CovarianceForm(S)
     if regime := row["library"].partition(" ")[2]:
-        form.is_crowded = lambda n_pairs: regime == "tiles"
+        form.is_crowded = lambda pairs: regime == "tiles"
     call = functools.partial(minimise, form, alpha)
     compiling, _ = timed(call)
     seconds, (found, _) = repeated(call, row["repeats"])

@@ -300,7 +300,7 @@ def as_read(row):
 def test_every_target_of_graphs_is_on_a_figure():
     lines = [as_read(found_graph(row)) for row in GRAPHS["rows"]]
     found = targets.verdicts(GRAPHS, lines)
-    assert len(found) == 11 and all(each.found is not None for each in found)
+    assert len(found) == 19 and all(each.found is not None for each in found)
     c18 = next(each for each in found if "c = 1.8" in each.name and "tpr" in each.figure)
     assert c18.found == pytest.approx(abs(0.95 - 0.951993) / np.std([0.9, 1.0], ddof=1), abs=1e-3)
 

@@ -189,6 +189,15 @@ def precisions_from_rows(n_jobs=None, **_):
         with _jit.threads(n_jobs):
             for solution in score_matching.path(form, alphas):
                 yield from (solution.pairs.toarray(), form.linear_term(solution.pairs))
+    many = np.random.default_rng(5).gamma(2.0, size=(40_000, 4))
+    with _jit.threads(n_jobs):
+        yield learned_from_rows(many, Support.of(support, 4, "min", 1.0))
+
+
+def learned_from_rows(X, support):
+    form = ResidualForm(X, support)
+    solution, _ = score_matching.minimise(form, 0.01)
+    return np.append(solution.pairs.toarray(), solution.kkt)
 
 
 def precisions(n_jobs=None, **_):
@@ -273,7 +282,7 @@ def test_twins_agree(monkeypatch, dtype, kind):
         "gibbs_clamped", "gibbs_clamped_normals", "gibbs_clamped_spins", "gibbs_coloured_spins",
         "gibbs_normals", "gibbs_spins", "hidden_probability", "list_marked", "list_pairs",
         "local_fields", "log_path", "log_pseudolikelihood", "look_at_pairs", "look_at_residuals",
-        "multiply_blocks", "multiply_shared", "normal_quantiles", "pack_ones",
+        "mark_slopes", "multiply_blocks", "multiply_parts", "multiply_shared", "normal_quantiles", "pack_ones",
         "packed_hidden_probability", "packed_log_path", "plus_probability", "ratio_matching",
         "slope_nodes", "slope_pairs", "slope_precision", "spin_energy", "spin_log_pseudolikelihood",
         "spread_change", "sum_columns", "sum_moments", "sum_spins", "train", "visible_probability",

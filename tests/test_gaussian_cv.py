@@ -49,7 +49,9 @@ VARIANTS = {
     "spearman": {"covariance": "spearman"},
     "kendall": {"covariance": "kendall", "standardize": False},
     "pairwise": {"missing": "pairwise"},
+    "infinite bounds": {"support": (-np.inf, np.full(8, np.inf))},
     "rows": {},
+    "rows, ridge": {"ridge": 0.2, "assume_centered": True},
     "nonnegative": {"support": "nonnegative"},
     "box": {"support": (0.0, 10.0), "h": "log1p", "assume_centered": True},
 }
@@ -59,7 +61,7 @@ VARIANTS = {
 def variant(request, X, positive, monkeypatch):
     """(data, parameters) of each way to learn."""
     name = request.param
-    if name == "rows":
+    if name.startswith("rows"):
         monkeypatch.setattr(_learning, "MOST_KEPT", 3)
     bounded = name in ("nonnegative", "box")
     data = positive if bounded else with_gaps(X) if name == "pairwise" else X
@@ -126,6 +128,39 @@ def test_weights_of_the_penalty(X):
     assert refitted.precision_[2, 3] == 0.0 != refitted.precision_[0, 1]
 
 
+def test_the_path_starts_beside_pairs_without_a_penalty(X):
+    """However strong these are; beyond its first penalty there is nothing but them."""
+    weights, R = np.ones((8, 8)), np.corrcoef(X.T)
+    rows, columns = np.arange(7), np.arange(1, 8)
+    weights[rows, columns] = weights[columns, rows] = 0.0  # the chain, all that is strong
+    model = ScoreMatchingGaussianCV(6, alpha_weights=weights, tol=1e-8).fit(X)
+    outside = np.where((weights == 0) | np.eye(8, dtype=bool), 0.0, np.inf)
+    alone = ScoreMatchingGaussian(0.0, alpha_weights=outside, tol=1e-10).fit(X)
+    M = (alone.precision_ * np.outer(alone.scale_, alone.scale_)) @ R
+    top = np.abs(M + M.T)[(weights == 1) & ~np.eye(8, dtype=bool)].max() / 2.0
+    assert model.alphas_[0] == pytest.approx(top, rel=1e-5)
+    assert top < 0.5 * np.abs(R - np.eye(8)).max()
+    assert model.cv_results_["n_edges"][0] == 7 < model.cv_results_["n_edges"][1]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_infinite_bounds_are_none(X, criterion):
+    """Of data whose means are not 0: all that is known of the reals, to the bit."""
+    bounds = (np.full(8, -np.inf), np.inf)
+    real = ScoreMatchingGaussianCV(6, cv=3, criterion=criterion, random_state=0)
+    other = clone(real).set_params(support=bounds)
+    for data, params in ((X, {}), (with_gaps(X), {"missing": "pairwise"}), (X, {"alphas": [0.3]})):
+        real.set_params(**params).fit(data), other.set_params(**params).fit(data)
+        assert other.alpha_ == real.alpha_
+        for name, expected in real.cv_results_.items():
+            np.testing.assert_array_equal(other.cv_results_[name], expected)
+        np.testing.assert_array_equal(other.precision_, real.precision_)
+        assert other.log_partition_.value == real.log_partition_.value
+        np.testing.assert_array_equal(
+            other.sample(2, random_state=0), real.sample(2, random_state=0)
+        )
+
+
 def test_results_do_not_depend_on_scale(X):
     scale, order = np.geomspace(1e-3, 1e4, 8), np.array([3, 0, 7, 1, 2, 6, 4, 5])
     for criterion in CRITERIA:
@@ -159,7 +194,11 @@ def test_held_out_loss_is_that_of_the_formula(X):
                 assert model.cv_results_[f"split{k}_test_score"][a] == pytest.approx(-loss)
 
 
-@pytest.mark.parametrize("variant", ["plain", "rows", "nonnegative", "box"], indirect=True)
+@pytest.mark.parametrize(
+    "variant",
+    ["plain", "infinite bounds", "rows", "rows, ridge", "nonnegative", "box"],
+    indirect=True,
+)
 def test_held_out_loss_is_that_of_a_model(variant):
     """Which also knows it inside bounds, where the location is learned."""
     _, data, params = variant
@@ -291,6 +330,22 @@ def test_precisions_that_are_not_definite():
         with pytest.warns(ConvergenceWarning):
             model.set_params(criterion="ebic").fit(X)
     assert model.cv_results_["ebic"].tolist() == [np.inf]
+
+
+@pytest.mark.parametrize("ensure_pd", ["warn", "ridge", "project"])
+def test_what_is_held_out_knows_nothing_of_ensure_pd(ensure_pd):
+    """It is for the model that is kept; a search asks each of its models to be a density."""
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(9, 7)) @ rng.normal(size=(7, 7))
+    mask = np.where(rng.random((7, 7)) < 0.4, np.inf, 1.0)
+    params = {"alpha_weights": np.maximum(mask, mask.T), "ensure_pd": ensure_pd}
+    cv = [(np.arange(9), np.arange(9))]
+    model = ScoreMatchingGaussianCV([0.5, 0.01], criterion="log_likelihood", cv=cv, **params)
+    scores = model.fit(X).cv_results_["mean_test_score"]
+    assert scores[1] == -np.inf < scores[0] and model.alpha_ == 0.5
+    if ensure_pd != "warn":
+        search = GridSearchCV(ScoreMatchingGaussian(**params), {"alpha": [0.5, 0.01]}, cv=cv)
+        assert np.isfinite(search.fit(X).cv_results_["mean_test_score"]).all()
 
 
 def test_one_warning_names_penalties_that_have_no_minimum():

@@ -460,6 +460,19 @@ def test_what_cannot_be_answered():
         inside.standard_errors(-X)
 
 
+def test_gaps_are_those_of_the_fit():
+    """Whatever is set afterwards."""
+    X = rows_of(precision_of(4), 60)
+    X[0, 0] = np.nan
+    model = ScoreMatchingGaussian(0.1, missing="pairwise").fit(X)
+    expected = model.standard_errors(X).precision
+    found = model.set_params(missing="raise").standard_errors(X).precision
+    np.testing.assert_array_equal(found, expected)
+    model.fit(X[1:]).set_params(missing="pairwise")
+    with pytest.raises(ValueError, match="NaN in column 0"):
+        model.standard_errors(X)
+
+
 def test_gaps_that_cannot_be_answered():
     X = rows_of(precision_of(4), 60)
     gaps = X.copy()

@@ -166,6 +166,51 @@ def test_columns_on_their_bounds_are_refused():
         model.fit(np.column_stack([rng().uniform(size=300), X[:, 0]]))
 
 
+@pytest.mark.filterwarnings("ignore:.*in scaled columns the diagonal:UserWarning")
+@pytest.mark.parametrize("value", [1.0, 0.1, 1e-9, 5.0])
+@pytest.mark.parametrize("standardize", [True, False])
+def test_columns_of_one_value_off_their_bounds_are_refused(value, standardize):
+    """Score matching has no spread to learn from where h is positive."""
+    X = np.abs(rng().normal(size=(200, 3)))
+    X[:, 1] = value * (rng().random(200) < 0.3)
+    params = {"support": "nonnegative", "standardize": standardize}
+    message = "all values of column 1 off its bounds are equal"
+    with pytest.raises(ValueError, match=message):
+        ScoreMatchingGaussian(**params).fit(X)
+    with pytest.raises(ValueError, match=message):
+        ScoreMatchingGaussianCV(3, **params).fit(X, sample_weight=np.arange(200) % 3 + 0.5)
+    # A second value is enough, as is one about a location that is known.
+    centred = ScoreMatchingGaussian(assume_centered=True, **params).fit(X)
+    X[0, 1] = 2.0 * value
+    model = ScoreMatchingGaussian(**params).fit(X)
+    for each in (model, centred):
+        assert np.isfinite(each.precision_).all() and np.isfinite(each.objective_)
+    X[X[:, 1] == 2.0 * value, 1] = value
+    X[:3, 1] = 2.0 * value
+    with pytest.raises(ValueError, match=f"in split 0, {message}"):
+        ScoreMatchingGaussianCV(3, cv=[(np.arange(3, 200), np.arange(3))], **params).fit(X)
+
+
+def test_a_column_of_its_bounds_and_the_centre_is_refused():
+    X = np.column_stack([rng().uniform(-1, 1, 90), np.arange(90) % 3 - 1.0])
+    model = ScoreMatchingGaussian(support=(-1, 1), assume_centered=True)
+    with pytest.raises(ValueError, match="all values of column 1 off its bounds are equal"):
+        model.fit(X)
+
+
+@pytest.mark.parametrize("mean", [10.0, 1e4, 1e7])
+def test_errors_far_from_the_bound(mean):
+    """Where nothing is near a bound they are those on the reals, whatever the mean."""
+    X = rng().normal(size=(500, 3))
+    X[:, 1] += 0.5 * X[:, 0]
+    X += mean
+    inside = ScoreMatchingGaussian(0.0, support="nonnegative", h_cutoff=0.1).fit(X)
+    errors = inside.standard_errors()
+    expected = ScoreMatchingGaussian(0.0).fit(X).standard_errors()
+    np.testing.assert_allclose(errors.precision, expected.precision, rtol=0.02)
+    np.testing.assert_allclose(errors.location, expected.location, rtol=0.02)
+
+
 def test_the_loss_is_that_of_the_fit():
     X = rng().beta(3.0, 3.0, size=(300, 3))
     model = ScoreMatchingGaussian(0.01, support=(0, 1)).fit(X)

@@ -9,7 +9,11 @@ import pytest
 from joblib import parallel_config
 from threadpoolctl import threadpool_info
 
-from skebm import CDRBM, PCDRBM, RdmRBM
+from skebm import CDRBM, PCDRBM, RdmRBM, ScoreMatchingGaussian
+from skebm.criteria._pairs import Pairs
+from skebm.criteria._residual_form import ResidualForm
+from skebm.criteria._support import Support
+from skebm.gaussian._covariance import of_rows
 from skebm.partition import exact_moments, log_likelihood_difference, raise_log_likelihood
 
 pytestmark = [
@@ -183,3 +187,47 @@ def test_log_likelihoods(wide):
     wide.log_pseudolikelihood(X[:1000]), wide.score_samples(X[:1000])  # compiles both
     assert_stops(lambda: [wide.score_samples(X) for _ in range(100)])
     assert_stops(lambda: [wide.log_pseudolikelihood(X) for _ in range(100)])
+
+
+@pytest.mark.filterwarnings("ignore:.*sweeps the largest violation")
+@pytest.mark.parametrize(
+    "n_rows, n_features, params",
+    [
+        (300, 200, {"alpha": 0.15}),  # lists of pairs
+        (300, 300, {"alpha": 0.02}),  # tiles of the matrix
+        (100, 60, {"alpha": 0.0, "ridge": 1e-6, "alpha_weights": np.inf}),  # long steps
+        (2_000, 60, {"alpha": 0.02, "support": "nonnegative"}),
+        (20_000, 20, {"alpha": 0.02, "support": "nonnegative"}),
+        (3_000, 200, {"covariance": "kendall"}),
+    ],
+)
+def test_gaussian_fit(n_rows, n_features, params):
+    """Whatever it works on, to a tolerance that is never reached."""
+    X = np.random.default_rng(0).normal(size=(n_rows, n_features))
+    X = np.abs(X) if "support" in params else X
+    if "alpha_weights" in params:
+        params = params | {"alpha_weights": np.zeros((n_features, n_features))}
+        params["alpha_weights"][0, 1] = params["alpha_weights"][1, 0] = np.inf
+    model = ScoreMatchingGaussian(tol=1e-300, max_iter=1, **params)
+    before = model.fit(X[: 10 * n_features]).precision_
+    model.set_params(max_iter=FOREVER)
+    assert_stops(lambda: model.fit(X), f"{n_rows} x {n_features}, {params}")
+    assert model.precision_ is before and np.isfinite(before).all()
+
+
+@pytest.mark.timeout(180)  # much of it for kernels that are compiled
+def test_gaussian_looks():
+    """At few pairs of many rows, where one pair of tiles is much work."""
+    form = ResidualForm(
+        np.random.default_rng(0).normal(size=(200_000, 128)), Support.of("real", 128)
+    )
+    pairs = Pairs.of_diagonal(form.diagonal())
+    form.look(pairs, 0.5, 0.0, 0.5)
+    assert_stops(lambda: [form.look(pairs, 0.5, 0.0, 0.5) for _ in range(FOREVER)], "looks")
+
+
+def test_gaussian_covariances():
+    """Of many columns."""
+    X, model = np.random.default_rng(0).normal(size=(1_000, 4_000)), ScoreMatchingGaussian()
+    of_rows(model, X[:50], np.ones(50))
+    assert_stops(lambda: [of_rows(model, X, np.ones(1_000)) for _ in range(FOREVER)], "products")

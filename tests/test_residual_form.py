@@ -286,6 +286,27 @@ def test_short_calls_change_no_bit(monkeypatch):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("bounds", ["nonnegative", "real"])
+def test_many_rows_are_looked_at_in_parts(monkeypatch, bounds):
+    """What a look finds is the same, and does not depend on how many parts are made at once."""
+    interval, p = BOUNDS.get(bounds, (-np.inf, np.inf)), 140
+    weights = np.random.default_rng(0).choice([0.5, 1.0, np.inf], (p, p))
+    weights = np.triu(weights, 1) + np.triu(weights, 1).T
+    X, pairs = inside(700, p, interval), random_pairs(p)
+    form = ResidualForm(X, Support.of(interval, p, "min", 0.7), ridge=0.3, weights=weights)
+    expected = form.look(pairs, 0.3, 0.1, 0.2)
+    assert expected[1].any() and not expected[1].all() and expected[2] > 0.1
+    monkeypatch.setattr(_residual_form, "MANY", 600)
+    monkeypatch.setattr(_residual_form, "ROWS", 64)
+    found = form.look(pairs, 0.3, 0.1, 0.2)
+    for flops in (1e3, 1e8):
+        monkeypatch.setattr(_residual_form, "FLOPS_PER_CALL", flops)
+        for one, other in zip(form.look(pairs, 0.3, 0.1, 0.2), found):
+            np.testing.assert_array_equal(one, other)
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
 def test_many_variables_take_little_memory():
     """Less than one byte for each pair of variables."""
     p = 8000

@@ -1,5 +1,7 @@
 """Score matching of precision matrices from a covariance: the minimum, however it is reached."""
 
+import tracemalloc
+
 import numba
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from skebm.criteria import _covariance_form, score_matching
 from skebm.criteria._covariance_form import CovarianceForm
 from skebm.criteria._definite_form import minimise_definite
 from skebm.criteria._pairs import Pairs
+from skebm.criteria._residual_form import ResidualForm
+from skebm.criteria._support import Support
 from skebm.criteria.score_matching import largest_penalty, minimise, path
 
 
@@ -116,15 +120,78 @@ def test_a_path_is_its_single_solutions():
 
 
 def test_largest_penalty_with_weights():
-    """The largest slope in units of its weight, pairs that are free or forbidden apart."""
+    """The largest slope in units of its weight, where pairs that are free are learned."""
     S = covariance(9, 30)
     weights = np.random.default_rng(2).uniform(0.2, 3.0, (9, 9))
     weights = np.triu(weights, 1) + np.triu(weights, 1).T
-    expected = np.abs(S / np.where(weights > 0, weights, np.inf)).max()
     weights[0, 1:3] = weights[1:3, 0] = 0.0, np.inf
     kept = np.isfinite(weights) & (weights > 0)
-    expected = (np.abs(S)[kept] / weights[kept]).max()
-    assert abs(largest_penalty(CovarianceForm(S, weights)) - expected) < 1e-8
+    K = reference.score_matching_descent(S, np.where(weights > 0, 1e6, 0.0))
+    assert np.count_nonzero(np.triu(K, 1)) == 1
+    expected = (np.abs(K @ S + S @ K)[kept] / weights[kept]).max() / 2.0
+    assert abs(largest_penalty(CovarianceForm(S, weights)) - expected) < 1e-7
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_largest_penalty_beside_pairs_that_are_free(rows):
+    """These are learned first, however large, and what they explain is no slope of others."""
+    S = np.eye(5)
+    S[0, 1] = S[1, 0] = 0.9
+    S[2, 3] = S[3, 2] = 0.1
+    S[0, 4] = S[4, 0] = 0.3
+    S[1, 4] = S[4, 1] = 0.27  # all of it by way of variable 0
+    weights = np.ones((5, 5)) - np.eye(5)
+    weights[0, 1] = weights[1, 0] = weights[0, 4] = weights[4, 0] = 0.0
+    if rows:
+        X = np.sqrt(5) * np.linalg.cholesky(S).T
+        form = ResidualForm(X, Support.of("real", 5), weights=weights, assume_centered=True)
+    else:
+        form = CovarianceForm(S, weights)
+    found = largest_penalty(form)
+    assert abs(found - 0.1) < 1e-6
+    for penalty, edges in ((1.0001 * found, 2), (0.999 * found, 3)):
+        assert len(minimise(form, penalty, tol=1e-9)[0].pairs) == edges
+    weights[0, 1:] = weights[1:, 0] = 1.0
+    weights[2, 3] = weights[3, 2] = 0.01
+    assert abs(largest_penalty(CovarianceForm(S, weights)) - 10.0) < 1e-6
+    assert largest_penalty(CovarianceForm(S, np.zeros((5, 5)))) == 0.0
+    weights[:] = np.inf
+    assert largest_penalty(CovarianceForm(S, weights)) == 0.0
+
+
+def test_largest_penalty_where_free_pairs_have_no_minimum():
+    S = covariance(6, 4)
+    weights = np.zeros((6, 6))
+    weights[0, 1] = weights[1, 0] = 1.0
+    assert np.isfinite(largest_penalty(CovarianceForm(S, weights)))
+
+
+def test_a_start_that_leads_nowhere_is_left():
+    """A solution at a penalty that has a minimum, from where one at a smaller one was given up."""
+    form = CovarianceForm(np.corrcoef(np.random.default_rng(0).normal(size=(10, 30)).T))
+    lost = minimise(form, 0.001)[0]
+    expected = minimise(form, 0.6)[0]
+    assert lost.diverged and not expected.diverged
+    for found in (minimise(form, 0.6, start=lost.pairs)[0], *path(form, [0.6], start=lost.pairs)):
+        assert not found.diverged and found.kkt <= 1e-6
+        np.testing.assert_allclose(found.pairs.toarray(), expected.pairs.toarray(), atol=1e-5)
+
+
+def test_many_neighbours_take_little_memory():
+    """Lists of pairs, of which there are few, grow as cubes of the variables; tiles do not."""
+    p = 1100
+    S = np.full((p, p), 0.0)
+    S[:72, 72:] = 0.02 * np.random.default_rng(0).choice([-1, 1], (72, p - 72))
+    S += S.T + np.eye(p)
+    form = CovarianceForm(S)
+    tracemalloc.start()
+    try:
+        solution = minimise(form, 0.01, tol=1e-3)[0]
+        pairs = solution.pairs
+        assert solution.kkt <= 1e-3 and 0.1 < len(pairs) / (p**2 / 2) < _covariance_form.CROWDED
+        assert tracemalloc.get_traced_memory()[1] < 15 * 8 * p**2
+    finally:
+        tracemalloc.stop()
 
 
 def test_descent_that_is_slow_takes_long_steps():

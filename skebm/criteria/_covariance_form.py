@@ -14,6 +14,9 @@ from skebm.criteria._precision_kernels import TILE
 # Share of all pairs beyond which sweeps over all of them are faster than over lists.
 CROWDED = 0.15
 
+# Covariances that lists may hold, in copies of S (what tiles take too), or half a gigabyte.
+_COPIES, _FEW = 8, 2**26
+
 # Covariances to copy or multiply that are worth a second thread.
 _WORTH_SHARING = 200_000
 
@@ -87,8 +90,9 @@ class CovarianceForm:
 
     def refill(self, pairs):
         """Copy the covariances that ``pairs`` need, unless those are at hand."""
-        if pairs is self._listed or self.is_crowded(len(pairs)):
+        if pairs is self._listed or self.is_crowded(pairs):
             return
+        self._listed = self._lists = None  # before there are others
         lengths = np.diff(pairs.start)
         sizes = lengths[pairs.rows] + lengths[pairs.columns]
         places = np.cumsum(sizes) - sizes
@@ -126,7 +130,7 @@ class CovarianceForm:
 
     def _product_at(self, pairs, value, diagonal):
         """M_ii and M_ij + M_ji of M = K S where K has ``value`` and ``diagonal``."""
-        if self.is_crowded(len(pairs)):
+        if self.is_crowded(pairs):
             K = np.zeros((self.p, self.p))
             K[pairs.rows, pairs.columns] = K[pairs.columns, pairs.rows] = value[pairs.first]
             np.fill_diagonal(K, diagonal)
@@ -166,9 +170,15 @@ class CovarianceForm:
 
     # -- many pairs ----------------------------------------------------------------------------
 
-    def is_crowded(self, n_pairs):
-        """Whether so many pairs are better worked on in tiles of the whole matrix."""
-        return n_pairs > CROWDED * self.p**2 / 2.0
+    def is_crowded(self, pairs):
+        """Whether these pairs are better worked on in tiles of the whole matrix.
+
+        Lists of what they need hold S between each end of a pair and the neighbours of the other
+        one, the squares of all numbers of neighbours: cubes of p at worst.
+        """
+        listed = (np.diff(pairs.start).astype(np.float64) ** 2).sum()
+        many = len(pairs) > CROWDED * self.p**2 / 2.0
+        return bool(many or listed > max(_FEW, _COPIES * self.p**2))
 
     def descend_all(self, pairs, penalty, tol, max_sweeps, near):
         """Coordinate descent over all pairs, from ``pairs`` on.
@@ -210,8 +220,11 @@ class CovarianceForm:
         return done, found
 
     def _product(self, K):
+        out, step = np.empty_like(K), TILE * max(1, int(FLOPS_PER_CALL / (2.0 * TILE * K.size)))
         with single_threaded_blas:
-            return K @ self.S
+            for low in range(0, self.p, step):
+                np.matmul(K[low : low + step], self.S, out=out[low : low + step])
+        return out
 
     def _sweep_tiles(self, K, M, penalty):
         """One sweep, in place; returns the largest violation on the way."""

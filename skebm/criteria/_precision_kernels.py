@@ -15,26 +15,27 @@ from skebm._jit import inline, kernel
 TILE = 64
 
 # Rows and columns of a covariance that one product makes.
-_PANEL = 256
+PANEL = 256
 
 # Pairs whose covariances are copied by one thread at a time.
 _PAIRS = 256
 
 
 @kernel(writes=("S",))
-def add_products(rows, S):
-    """S (p, p) += B B' for B = ``rows`` (p, n), one column for each of n rows of data."""
-    p = S.shape[0]
-    n_panels = (p + _PANEL - 1) // _PANEL
-    for task in prange(n_panels * n_panels):
-        above, below = (task // n_panels) * _PANEL, (task % n_panels) * _PANEL
-        if above <= below:
-            part = np.dot(rows[above : above + _PANEL], rows[below : below + _PANEL].T)
-            for a in range(part.shape[0]):
-                for b in range(part.shape[1]):
-                    S[above + a, below + b] += part[a, b]
-                    if above < below:
-                        S[below + b, above + a] += part[a, b]
+def add_products(rows, panels, first, last, S):
+    """S (p, p) += B B' for B = ``rows`` (p, n), one column for each of n rows of data.
+
+    Only in some of its parts, ``first`` to ``last`` of ``panels`` (k, 2), and those that mirror
+    them.
+    """
+    for k in prange(first, last):
+        above, below = panels[k, 0] * PANEL, panels[k, 1] * PANEL
+        part = np.dot(rows[above : above + PANEL], rows[below : below + PANEL].T)
+        for a in range(part.shape[0]):
+            for b in range(part.shape[1]):
+                S[above + a, below + b] += part[a, b]
+                if above < below:
+                    S[below + b, above + a] += part[a, b]
 
 
 @inline

@@ -38,6 +38,9 @@ from skebm.criteria import _residual_kernels as kernels
 from skebm.criteria._leap import in_turns, state
 from skebm.criteria._residual_kernels import TILE
 
+# Rows beyond which the slopes of a tile are made in parts, and rows of a part.
+MANY, ROWS = 2**14, 2**12
+
 # Tiles of marks that are kept at a time, eight megabytes of them.
 _TILES = 512
 
@@ -125,7 +128,7 @@ class ResidualForm:
         self.refill(pairs)
         return self.centre + np.atleast_1d(spsolve(sp.csc_array(pairs.tocsr()), self._linear))
 
-    def is_crowded(self, n_pairs):
+    def is_crowded(self, pairs):
         """Never: rows know no better way with many pairs."""
         return False
 
@@ -274,20 +277,41 @@ class ResidualForm:
         self.refill(pairs)
         tiles = np.column_stack(np.triu_indices(-(-self.p // TILE)))
         step = min(_TILES, max(1, int(FLOPS_PER_CALL / (4.0 * TILE**2 * (self.n + 10.0)))))
+        step = step if self.n <= MANY else 1
         marks = np.empty((min(step, len(tiles)), TILE, TILE), np.uint8)
-        found, largest = [], 0.0
+        matrix = self.ridge, pairs.start, pairs.other, pairs.value
+        asked, found, largest = (self.weights, penalty, beyond, near), [], 0.0
         for low in range(0, len(tiles), step):
             part = tiles[low : low + step]
             counts, worst = np.empty(len(part), np.int64), np.empty(len(part))
-            kernels.look_at_residuals(
-                self._X, self._U, self.ridge, pairs.start, pairs.other, pairs.value, self.weights,
-                penalty, beyond, near, part, marks, counts, worst, parallel=len(part) > 1,
-            )  # fmt: skip
+            if self.n <= MANY:
+                kernels.look_at_residuals(
+                    self._X, self._U, *matrix, *asked, part, marks, counts, worst,
+                    parallel=len(part) > 1,
+                )  # fmt: skip
+            else:
+                slopes = self._slopes_of_tile(*part[0] * TILE)
+                kernels.mark_slopes(
+                    *slopes, *part[0] * TILE, *matrix, *asked, marks, counts, worst, parallel=False
+                )
             found.append(self._listed(marks, part, counts))
             largest = max(largest, float(worst.max()))
         keys, bits = (np.concatenate(each) for each in zip(*found))
         order = np.argsort(keys)
         return keys[order], bits[order] > 1, largest
+
+    def _slopes_of_tile(self, above, below):
+        """Slopes, and those that mirror them, from many rows, (2, a, b)."""
+        sides = min(TILE, self.p - above), min(TILE, self.p - below)
+        parts = np.empty((-(-self.n // ROWS), 2, *sides))
+        flops = 4.0 * ROWS * sides[0] * sides[1]
+        step = max(1, int(FLOPS_PER_CALL / 4.0 / flops))
+        for first in range(0, len(parts), step):
+            last = min(first + step, len(parts))
+            kernels.multiply_parts(
+                self._X, self._U, above, below, ROWS, first, last, parts, parallel=last - first > 1
+            )
+        return parts.sum(axis=0)
 
     def _listed(self, marks, tiles, counts):
         keys, bits = np.empty(counts.sum(), np.int64), np.empty(counts.sum(), np.uint8)

@@ -234,6 +234,34 @@ def look_at_residuals(
         )
 
 
+@kernel(writes=("parts",))
+def multiply_parts(X, U, above, below, rows, first, last, parts):
+    """What a tile's slopes are the sums of, in ``parts`` (k, 2, a, b), from ``rows`` rows each.
+
+    Of its pairs in parts ``first`` to ``last``: products of X and U, then those of U and X.
+    """
+    p, n = X.shape
+    a, b = min(p, above + TILE), min(p, below + TILE)
+    for k in prange(first, last):
+        some = slice(k * rows, min(n, (k + 1) * rows))
+        parts[k, 0] = np.dot(X[above:a, some].copy(), U[below:b, some].copy().T)
+        parts[k, 1] = np.dot(U[above:a, some].copy(), X[below:b, some].copy().T)
+
+
+@kernel(writes=("slopes", "marks", "counts", "worst"))
+def mark_slopes(
+    slopes, mirrored, above, below, ridge, start, other, value, weights, penalty, beyond, near,
+    marks, counts, worst,
+):  # fmt: skip
+    """The same as :func:`look_at_residuals` for a tile whose ``slopes`` (a, b) are known."""
+    for t in prange(1):
+        if ridge > 0.0:
+            _add_ridge(slopes, above, below, ridge, start, other, value)
+        counts[t], worst[t] = _mark_tile(
+            slopes, mirrored, above, below, penalty, weights, beyond, near, marks[t]
+        )
+
+
 @kernel(writes=("keys", "found"))
 def list_marked(marks, full, tiles, p, places, keys, found):
     """``keys`` i p + j of marked pairs and their marks ``found``, from ``places`` (t,) on.

@@ -110,18 +110,20 @@ def residual_errors(X, support, K, linear, *, sample_weight=None, ridge=0.0, ass
 
 def _sandwich(pairs, free, X, h, U, w, ridge):
     H = _hessian(pairs, free, X, h * w[:, None], ridge)
+    # In units of their own: locations far away have other ones than what is small about them.
+    unit = np.sqrt(np.where(H.diagonal() > 0, H.diagonal(), 1.0))
+    H /= np.outer(unit, unit)
     try:
         factor = scipy.linalg.cho_factor(H, lower=True)
     except np.linalg.LinAlgError:
         factor = None
-    scale = H.diagonal().min()
-    if factor is None or factor[0].diagonal().min() ** 2 <= 1e-13 * max(scale, H.max()):
+    if factor is None or factor[0].diagonal().min() ** 2 <= 1e-13:
         raise ValueError(
             f"the rows do not determine all {len(H):,} parameters: more rows, fewer pairs, or a "
             "ridge are needed"
         )
-    half = scipy.linalg.cho_solve(factor, _spread(pairs, free, X, h, U, w))
-    return scipy.linalg.cho_solve(factor, half.T)
+    half = scipy.linalg.cho_solve(factor, _spread(pairs, free, X, h, U, w) / unit[:, None])
+    return scipy.linalg.cho_solve(factor, half.T / unit[:, None]) / np.outer(unit, unit)
 
 
 def _hessian(pairs, free, X, weighted, ridge):

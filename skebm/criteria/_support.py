@@ -27,6 +27,17 @@ import numpy as np
 
 WEIGHT_FUNCTIONS = ("min", "log1p", "square")
 
+_NAMED = {"real": (-np.inf, np.inf), "nonnegative": (0.0, np.inf)}
+
+
+def bounds_of(support):
+    """The pair (low, high) of a support: its own, or those of its name."""
+    if not isinstance(support, str):
+        return support
+    if support not in _NAMED:
+        raise ValueError(f"unknown support {support!r}: {sorted(_NAMED)} or a pair of bounds")
+    return _NAMED[support]
+
 
 class Support:
     """A product of intervals with a weight function.
@@ -55,11 +66,7 @@ class Support:
     @classmethod
     def of(cls, support, n_features, function="min", cutoff=np.inf):
         """From "real", "nonnegative", or a pair of bounds, each a number or one for each column."""
-        named = {"real": (-np.inf, np.inf), "nonnegative": (0.0, np.inf)}
-        if isinstance(support, str) and support not in named:
-            raise ValueError(f"unknown support {support!r}: {sorted(named)} or a pair of bounds")
-        low, high = named[support] if isinstance(support, str) else support
-        bounds = (np.broadcast_to(np.asarray(b, np.float64), n_features) for b in (low, high))
+        bounds = (np.broadcast_to(np.float64(b), n_features) for b in bounds_of(support))
         return cls(*bounds, function=function, cutoff=cutoff)
 
     @property
@@ -85,10 +92,15 @@ class Support:
         below, above = X - self.low, self.high - X
         return np.minimum(below, above), np.where(below <= above, 1.0, -1.0)
 
-    def scales(self, X, sample_weight=None):
-        """Root mean square of the distances, of deviations from the mean without bounds."""
+    def scales(self, X, sample_weight=None, location=None):
+        """Root mean square of the distances, without bounds of deviations from the location.
+
+        That is the mean unless it is given.
+        """
         distances, _ = self.distances(X)
-        centred = X - np.average(X, axis=0, weights=sample_weight)
+        if location is None:
+            location = np.average(X, axis=0, weights=sample_weight)
+        centred = X - location
         lengths = np.where(np.isfinite(distances), distances, centred)
         return np.sqrt(np.average(lengths**2, axis=0, weights=sample_weight))
 

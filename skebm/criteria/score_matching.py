@@ -22,6 +22,8 @@ R. Tibshirani et al. (2012). Strong rules for discarding predictors in lasso-typ
 of the Royal Statistical Society B 74.
 """
 
+import copy
+
 import numpy as np
 
 from skebm.criteria._leap import RUNAWAY
@@ -48,7 +50,16 @@ def minimise(form, penalty, *, start=None, tol=1e-6, max_iter=1000, enter=None, 
     """The :class:`Solution` for one ``penalty``, and keys of pairs that may enter for the next.
 
     ``start`` are :class:`Pairs`; ``enter`` sorted keys of pairs that are tried from the beginning.
+    From a start that leads nowhere it is tried once more without.
     """
+    options = {"tol": tol, "max_iter": max_iter, "next_penalty": next_penalty}
+    found = _minimised(form, penalty, start=start, enter=enter, **options)
+    if found[0].diverged and start is not None:
+        return _minimised(form, penalty, start=None, enter=None, **options)
+    return found
+
+
+def _minimised(form, penalty, *, start, tol, max_iter, enter, next_penalty):
     pairs = Pairs.of_diagonal(form.diagonal()) if start is None else start.copy()
     near = penalty if next_penalty is None else _near(penalty, next_penalty)
     if enter is None:
@@ -57,7 +68,7 @@ def minimise(form, penalty, *, start=None, tol=1e-6, max_iter=1000, enter=None, 
     inner, n_iter, limit = _INNER * tol, 0, RUNAWAY * form.diagonal().max()
     while True:
         pairs = pairs.widened(enter)
-        if form.is_crowded(len(pairs)):
+        if form.is_crowded(pairs):
             solution, keys = form.descend_all(pairs, penalty, tol, max_iter - n_iter, near)
             n_iter += solution.n_iter
             return solution._replace(n_iter=n_iter, diverged=_is_lost(solution.pairs, limit)), keys
@@ -97,7 +108,7 @@ def path(form, penalties, *, start=None, tol=1e-6, max_iter=1000):
     enter = None
     for k, penalty in enumerate(penalties):
         later = penalties[k + 1] if k + 1 < len(penalties) else None
-        solution, enter = minimise(
+        solution, enter = (minimise if k == 0 else _minimised)(
             form, penalty, start=start, tol=tol, max_iter=max_iter, enter=enter, next_penalty=later
         )
         start = solution.pairs
@@ -106,19 +117,33 @@ def path(form, penalties, *, start=None, tol=1e-6, max_iter=1000):
             return
 
 
-def largest_penalty(form):
-    """The least penalty that leaves a diagonal matrix (all pairs without a penalty apart)."""
-    start = Pairs.of_diagonal(form.diagonal())
+def largest_penalty(form, tol=1e-8):
+    """The least penalty that leaves a diagonal matrix, all pairs without a penalty apart.
+
+    Those are learned first, to ``tol``, by which the penalty is then larger.
+    """
+    start, form, free = Pairs.of_diagonal(form.diagonal()), copy.copy(form), False
+    if form.weights.size:
+        nothing = form.weights == 0
+        free = nothing.sum() > nothing.diagonal().sum()
+        if free:
+            start = _learned_freely(form, start, tol)
+        form.weights = np.where(form.weights == 0, np.inf, form.weights)
     excess = form.look(start, 0.0, 0.0, np.inf)[2]
-    if not form.weights.size:
+    weights = form.weights[np.isfinite(form.weights)]
+    if not form.weights.size or excess == 0.0 or not weights.size:
         return excess
-    weights = form.weights[np.isfinite(form.weights) & (form.weights > 0)]
-    if not weights.size or excess == 0.0:
-        return 0.0
     low, high = 0.5 * excess / weights.max(), excess / weights.min()
     while high > low * (1.0 + _EXACT):
         middle = np.sqrt(low * high)
-        keys, beyond, _ = form.look(start, middle, 0.0, middle)
-        free = form.weights[np.divmod(keys[beyond], form.p)] == 0
-        low, high = (low, middle) if free.all() else (middle, high)
-    return float(high)
+        found = form.look(start, middle, 0.0, middle)[1].any()
+        low, high = (middle, high) if found else (low, middle)
+    return float(high + tol * free)
+
+
+def _learned_freely(form, start, tol):
+    """The pairs that have no penalty, all others being zero; none if they have no minimum."""
+    alone = copy.copy(form)
+    alone.weights = np.where(form.weights == 0, 0.0, np.inf)
+    solution = minimise(alone, 0.0, tol=tol)[0]
+    return start if solution.diverged else solution.pairs

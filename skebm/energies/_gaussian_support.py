@@ -8,6 +8,7 @@ variables move the same way, or opposite ones.
 """
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skebm._jit import single_threaded_blas
 from skebm.energies._definite import is_positive_definite, least_eigenvalue
@@ -22,7 +23,10 @@ def bounded_by(precision, low, high):
 
 
 def require_density(precision, low, high):
-    """Raise a ``ValueError`` for a model that cannot be normalised, or not that anyone knows."""
+    """Raise a ``ValueError`` for a model that cannot be normalised, or not that anyone knows.
+
+    ``precision`` is an array or a sparse array.
+    """
     diagonal = precision.diagonal()
     if not (diagonal > 0.0).all():
         i = int(np.argmin(diagonal > 0.0))
@@ -31,9 +35,13 @@ def require_density(precision, low, high):
             f"{i} is {diagonal[i]:g}."
         )
     free = np.flatnonzero((low == -np.inf) | (high == np.inf))
-    block, low, high = precision[np.ix_(free, free)], low[free], high[free]
-    if is_positive_definite(block) or is_positive_definite(bounded_by(block, low, high)):
+    block = precision if len(free) == len(low) else precision[free][:, free]
+    if is_positive_definite(block):
         return
+    block, low, high = block.toarray() if issparse(block) else block, low[free], high[free]
+    if not (low.max(initial=-np.inf) == -np.inf and high.min(initial=np.inf) == np.inf):
+        if is_positive_definite(bounded_by(block, low, high)):
+            return
     where = "the reals" if ((low == -np.inf) & (high == np.inf)).all() else "a half line"
     verb = "has no" if where == "the reals" else "may have no"
     raise ValueError(

@@ -15,7 +15,7 @@ from skebm._validation import (
     column_name,
     positive_integer,
 )
-from skebm.criteria._support import WEIGHT_FUNCTIONS, Support
+from skebm.criteria._support import WEIGHT_FUNCTIONS, Support, bounds_of
 
 COVARIANCES = ("precomputed", "spearman", "kendall")
 
@@ -156,16 +156,14 @@ def check_selection(estimator):
 
 
 def is_real(estimator):
-    """Whether the support is all real numbers."""
-    return isinstance(estimator.support, str) and estimator.support == "real"
+    """Whether the support is all real numbers: by its name, or since all bounds are infinite."""
+    bounds = bounds_of(estimator.support)
+    return not any(np.isfinite(np.asarray(bound, np.float64)).any() for bound in bounds)
 
 
 def support_of(estimator, p):
     """The :class:`Support` of data with p columns, without a weight function's scale."""
-    named = {"real": (-np.inf, np.inf), "nonnegative": (0.0, np.inf)}
-    support = estimator.support
-    low, high = named[support] if isinstance(support, str) else support
-    name, bounds = type(estimator).__name__, []
+    (low, high), name, bounds = bounds_of(estimator.support), type(estimator).__name__, []
     for which, bound in (("low", low), ("high", high)):
         bound = np.asarray(bound, dtype=np.float64)
         if bound.ndim and bound.shape != (p,):
@@ -209,6 +207,27 @@ def checked_weights(name, weights, p):
             "differ."
         )
     return W
+
+
+def check_symmetric(name, what, S, tolerance):
+    """A ``ValueError`` if entries that mirror each other differ, in units of their diagonals.
+
+    So large entries do not hide that small ones differ.
+    """
+    root = np.sqrt(np.abs(S.diagonal()))
+    for low in range(0, len(S), 64):
+        rows, columns = S[low : low + 64], S[:, low : low + 64].T
+        apart = np.abs(rows - columns)
+        if not apart.any():
+            continue
+        size = np.maximum(np.abs(rows), np.abs(columns))
+        np.maximum(size, root[low : low + 64, None] * root, out=size)
+        if (wrong := apart > tolerance * size).any():
+            i, j = np.argwhere(wrong)[0] + (low, 0)
+            raise ValueError(
+                f"{name}: {what}, but its entries ({i}, {j}) and ({j}, {i}) are {S[i, j]:g} and "
+                f"{S[j, i]:g}."
+            )
 
 
 def check_inside(estimator, X, support):

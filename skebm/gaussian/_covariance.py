@@ -6,17 +6,19 @@ import numpy as np
 from scipy import linalg
 from scipy.stats import rankdata
 
-from skebm._jit import single_threaded_blas
+from skebm._jit import FLOPS_PER_CALL, single_threaded_blas
 from skebm._validation import column_name
-from skebm.criteria._precision_kernels import add_products
+from skebm.criteria._precision_kernels import PANEL, add_products
+from skebm.gaussian._asked import check_symmetric
 
 # Numbers of the rows that are worked on at a time.
 _BLOCK = 2**22
 
-# Least eigenvalue, as a share of the largest variance, that rounding can make of zero.
+# Least eigenvalue of correlations, but for its sign, that rounding can make of zero.
 _ROUNDING = 1e-10
 
-# The same of a covariance that is given, in single precision or with seven digits perhaps.
+# The same of a covariance that is given, in single precision or with seven digits perhaps; and
+# what entries that mirror each other may differ by.
 _GIVEN = 1e-6
 
 
@@ -50,10 +52,14 @@ def of_rows(estimator, X, weights):
     scale = _scale(estimator, variance, constant)
     S = np.zeros((X.shape[1], X.shape[1]))
     shares = np.sqrt(weights / weights.sum())
+    panels = np.column_stack(np.triu_indices(-(-len(S) // PANEL)))
     for low in range(0, len(X), step := max(1, _BLOCK // X.shape[1])):
         part = slice(low, low + step)
-        block = (X[part] - location) * (shares[part, None] / scale)
-        add_products(np.ascontiguousarray(block.T), S, parallel=block.size * len(S) > 2e7)
+        block = np.ascontiguousarray(((X[part] - location) * (shares[part, None] / scale)).T)
+        at_once = max(2, int(FLOPS_PER_CALL / (2.0 * PANEL**2 * block.shape[1])))
+        for first in range(0, len(panels), at_once):
+            last = min(first + at_once, len(panels))
+            add_products(block, panels, first, last, S, parallel=block.size * len(S) > 2e7)
     _settle(S, constant, estimator)
     return Moments(location, scale, S, float(weights.sum()), constant)
 
@@ -115,12 +121,7 @@ def precomputed(estimator, S):
     name = type(estimator).__name__
     if S.ndim != 2 or S.shape[0] != S.shape[1]:
         raise ValueError(f"{name}: X must be a square covariance matrix, got shape {S.shape}.")
-    difference = np.abs(S - S.T).max()
-    if difference > _GIVEN * np.abs(S).max():
-        raise ValueError(
-            f"{name}: X must be a symmetric covariance matrix, but entries differ from those that "
-            f"mirror them by up to {difference:.3g}."
-        )
+    check_symmetric(name, "X must be a symmetric covariance matrix", S, _GIVEN)
     variance = np.diagonal(S).copy()
     if (variance < 0).any():
         i = int(np.argmin(variance))
@@ -139,10 +140,13 @@ def precomputed(estimator, S):
     S = (S + S.T) / 2.0 / np.outer(scale, scale)
     _settle(S, constant, estimator)
     least = least_of(S, estimator.ridge)
-    if least < -_GIVEN * S.diagonal().max():
-        raise ValueError(
+    if least < -_GIVEN:
+        with single_threaded_blas:
+            least = linalg.eigvalsh(S, subset_by_index=[0, 0])[0]
+        of_what = " of scaled columns" if estimator.standardize else ""
+        raise ValueError(  # half a percent more is enough when rounded to three digits
             f"{name}: X must be a positive semidefinite covariance matrix, its least eigenvalue "
-            f"is {least:.3g} of scaled columns; a ridge of at least {-least:.3g} would do."
+            f"is {least:.3g}{of_what}; a ridge of at least {-1.005 * least:.3g} would do."
         )
     if least < 0:
         S, _ = repaired(S)
@@ -200,30 +204,35 @@ def _settle(S, constant, estimator):
 
 
 def least_of(S, ridge):
-    """The least eigenvalue of S + ridge I, or 0 if it is not negative but for rounding."""
-    slack = _ROUNDING * S.diagonal().max()
-    shifted = S + (ridge + slack) * np.eye(len(S))
+    """The least eigenvalue of S + ridge I, or 0 if it is not negative but for rounding.
+
+    That is of columns divided by their standard deviations, lest large ones hide the others.
+    """
+    root = np.sqrt(S.diagonal() + ridge)
+    R = S / root
+    R /= root[:, None]
+    R[np.diag_indices_from(R)] = 1.0 + _ROUNDING
     try:
         with single_threaded_blas:
-            np.linalg.cholesky(shifted)
+            np.linalg.cholesky(R)
     except np.linalg.LinAlgError:
         with single_threaded_blas:
-            least = linalg.eigvalsh(S, subset_by_index=[0, 0])[0]
-        return min(0.0, float(least) + ridge + slack)
+            return min(0.0, float(linalg.eigvalsh(R, subset_by_index=[0, 0])[0]))
     return 0.0
 
 
 def repaired(S):
     """S and 0, or without its negative eigenvalues, with the old diagonal, and the least of them.
 
-    The nearest positive semidefinite matrix, scaled back to the variances that were there.
+    The nearest positive semidefinite matrix to the correlations, scaled to the variances.
     """
     if (least := least_of(S, 0.0)) == 0.0:
         return S, 0.0
+    root = np.sqrt(S.diagonal())
     with single_threaded_blas:
-        values, vectors = np.linalg.eigh(S)
+        values, vectors = np.linalg.eigh(S / np.outer(root, root))
         fixed = (vectors * np.maximum(values, 0.0)) @ vectors.T
-    ratio = np.sqrt(S.diagonal() / fixed.diagonal())
+    ratio = root / np.sqrt(fixed.diagonal())
     fixed *= np.outer(ratio, ratio)
     return (fixed + fixed.T) / 2.0, least
 
@@ -253,9 +262,9 @@ def _kendall(X, weights, constant):
     """Kendall's tau-b: agreement of the signs of differences between rows."""
     p = X.shape[1]
     T, equal = np.zeros((p, p)), (weights == weights[0]).all()
-    for k in range(len(X) - 1):
-        signs = np.sign(X[k + 1 :] - X[k])
-        with single_threaded_blas:
+    with single_threaded_blas:
+        for k in range(len(X) - 1):
+            signs = np.sign(X[k + 1 :] - X[k])
             if equal:  # sums of so few ones are exact in single precision too
                 signs = signs.astype(np.float32)
                 T += signs.T @ signs

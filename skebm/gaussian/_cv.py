@@ -147,7 +147,12 @@ default="score_matching"
     entry of S is from the rows that know both columns. With rank correlations S has those of the
     rows held out, and the variances of the others: marginal distributions then play no part.
     ``criterion="log_likelihood"`` without gaps or ranks selects what ``GridSearchCV`` over
-    :class:`ScoreMatchingGaussian` does; a precision that is not positive definite scores -inf.
+    :class:`ScoreMatchingGaussian` does, if all precisions are positive definite. One that is not
+    scores -inf here, whatever ``ensure_pd``: that is for the model which is kept, whereas the
+    models of a search have all been made definite, or have no score.
+
+    Inside bounds penalties depend on how far from them a column is, as the notes of
+    :class:`ScoreMatchingGaussian` say; those on the reals are on the scale of ``GraphicalLasso``.
 
     EBIC is -2 log-likelihood + E log n + 4 ``ebic_gamma`` E log p for E edges, p variables and n
     rows (their total weight). Foygel and Drton take it of maximum likelihood given the edges,

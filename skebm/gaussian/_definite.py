@@ -1,9 +1,6 @@
 """What is done where a learned precision matrix has no density."""
 
-import numpy as np
-
-from skebm.criteria._definite_form import minimise_definite
-from skebm.energies import Gaussian
+from skebm.energies._gaussian_support import require_density
 from skebm.gaussian._learning import learn
 
 # How the ridge grows until there is a density, where it begins, and where it has not helped.
@@ -36,9 +33,8 @@ def made_definite(estimator, data, solution, alpha):
 
 def _complaint(data, solution):
     """What is wrong with a model in scaled units, if anything."""
-    K = solution.pairs.toarray()
     try:
-        Gaussian(K, np.zeros(len(K)), *data.bounds).require_density()
+        require_density(solution.pairs.tocsr(), *data.bounds)
     except ValueError as error:
         return f"in scaled columns {error} It cannot be scored or drawn from."
     return ""
@@ -64,8 +60,8 @@ def _projected(estimator, data, solution, alpha):
     """The minimum among matrices whose eigenvalues are not too small."""
     K = solution.pairs.toarray()
     floor = _FLOOR * float(K.diagonal().mean())
-    found = minimise_definite(
-        data.form(estimator.ridge), alpha, K, floor=floor, tol=min(estimator.tol, 1e-2 * floor),
+    found = data.definite(
+        alpha, estimator.ridge, K, floor=floor, tol=min(estimator.tol, 1e-2 * floor),
         max_iter=estimator.max_iter,
     )  # fmt: skip
     return found._replace(n_iter=solution.n_iter + found.n_iter)

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
 from skebm._validation import RandomState, check_parameters, positive_integer
+from skebm.gaussian._asked import check_inside
 from skebm.samplers import START, conditional_mean, sample
 
 _EXACT = 23  # purpose of random numbers
@@ -84,6 +85,11 @@ class DrawsReals:
         ndarray of shape (n_samples, n_features)
             E[x_i | known entries] where X is NaN, else X.
 
+        Raises
+        ------
+        ValueError
+            If there is no distribution, or if a known entry is outside of it.
+
         Examples
         --------
         >>> from skebm import ScoreMatchingGaussian
@@ -97,6 +103,7 @@ class DrawsReals:
         rules = {name: _RULES[name] for name in values}
         check_parameters(rules, values, "impute")
         X, energy = self._real(X, allow_nan=True), self._energy()
+        check_inside(self, X, self._terms.support)
         energy.require_density()
         with threads(self.n_jobs):
             if not energy.bounded.any():

@@ -14,8 +14,11 @@ from skebm._warn import warn
 from skebm.criteria._pairs import Solution
 from skebm.gaussian._asked import RULES, check_inside, check_together, is_real, support_of
 from skebm.gaussian._definite import made_definite
-from skebm.gaussian._learning import data_of, learn
-from skebm.gaussian._model import BaseGaussian, Terms, Training
+from skebm.gaussian._learning import Data, data_of, learn, start_from
+from skebm.gaussian._model import BaseGaussian, Terms, Training, n_edges
+
+# Violations of a condition, or of ``tol``, beyond which a model is no better start than nothing.
+_NO_START = 1.0
 
 
 class Chosen(NamedTuple):
@@ -25,7 +28,7 @@ class Chosen(NamedTuple):
     ``ConvergenceWarning``, ``remark`` a ``UserWarning`` or nothing.
     """
 
-    data: object
+    data: Data
     solution: Solution
     alpha: float
     found: dict = MappingProxyType({})
@@ -106,7 +109,10 @@ class LearnsByScoreMatching(BaseGaussian):
         known = getattr(self, "precision_", None)
         if not self.warm_start or known is None or len(known) != self.n_features_in_:
             return None
-        return data.start(known)
+        lost = vars(self).get("_lost", False)
+        if lost or not vars(self).get("kkt_", 0.0) <= max(self.tol, _NO_START):
+            return None
+        return start_from(data, known, self.ridge)
 
     def _keep(self, chosen, solution, ridge, X, weights):
         """Set all fitted attributes."""
@@ -122,11 +128,12 @@ class LearnsByScoreMatching(BaseGaussian):
             objective_=solution.objective,
             kkt_=solution.kkt,
             ridge_=ridge,
-            n_edges_=int(np.count_nonzero(np.triu(learned.precision, 1))),
+            n_edges_=n_edges(learned.precision),
             _training=Training(X.copy(), weights.copy()) if known_rows else None,
             _terms=self._terms_of(chosen, len(learned.precision), ridge),
-            _marginal=None if is_real(self) else data.marginals(),
+            _marginal=data.marginals(),
             _box=(support.low, support.high),
+            _lost=bool(solution.diverged),
             _entropy=draw_entropy(self.random_state),
             _kept_log_partition=None,
             _kept_covariance=None,
@@ -147,11 +154,10 @@ class LearnsByScoreMatching(BaseGaussian):
                 f"{shown}{', ...' * (len(columns) > 5)}.",
                 UserWarning,
             )
-        repaired = getattr(getattr(data, "moments", None), "repaired", 0.0)
-        if repaired:
+        if data.repaired:
             warn(
-                f"{name}: the covariance had negative eigenvalues, the least {repaired:.3g} of "
-                "scaled columns; the nearest one without is learned from.",
+                f"{name}: the covariance had negative eigenvalues, the least {data.repaired:.3g} "
+                "of scaled columns; the nearest one without is learned from.",
                 UserWarning,
             )
 
@@ -179,16 +185,32 @@ def checked_data(estimator, X, sample_weight):
     name = type(estimator).__name__
     given = estimator.covariance == "precomputed"
     X = check_real(
-        estimator, X, reset=True, allow_nan=estimator.missing == "pairwise",
-        remedy="missing='pairwise' takes NaN", min_rows=1 if given else 2,
+        estimator, X, reset=True, allow_nan=given or estimator.missing == "pairwise",
+        remedy=_remedy(estimator), min_rows=1 if given else 2,
     )  # fmt: skip
     if given:
+        if np.isnan(X).any():
+            column = column_name(estimator, int(np.argmax(np.isnan(X).any(axis=0))))
+            raise ValueError(
+                f"{name}: X contains NaN in {column}, but a covariance has to be complete; "
+                "missing='pairwise' makes one of rows."
+            )
         if sample_weight is not None:
             raise ValueError(f"{name}: sample_weight is of rows, and a covariance has none.")
         return X, None
     weights = check_sample_weight(sample_weight, len(X))
     check_inside(estimator, X, support_of(estimator, X.shape[1]))
     return X, weights
+
+
+def _remedy(estimator):
+    """What takes NaN, given what does not."""
+    instead = ""
+    if not is_real(estimator):
+        instead = "support='real' with "
+    elif estimator.covariance is not None:
+        instead = "covariance=None with "
+    return f"{instead}missing='pairwise' takes NaN"
 
 
 def with_weight(X, weights):

@@ -4,8 +4,6 @@ import numpy as np
 from scipy import linalg
 
 from skebm._jit import single_threaded_blas
-from skebm.gaussian import _covariance
-from skebm.gaussian._learning import FromRows
 
 
 class OnTheReals:
@@ -68,9 +66,8 @@ class OfRows(OnTheReals):
 class InsideBounds:
     """The generalised loss of rows Z (n, p) inside bounds, with the location learned elsewhere."""
 
-    def __init__(self, data, Z, shares):
-        self.form, self.Z, self.shares = data.form(0.0), Z, shares
-        support = data.support.scaled(data.scale, data.shift).of_columns(data.kept)
+    def __init__(self, form, support, Z, shares):
+        self.form, self.Z, self.shares = form, Z, shares
         self.h, self.slope = support.weights(Z)
 
     def loss(self, pairs):
@@ -80,33 +77,7 @@ class InsideBounds:
         return float(self.shares @ terms.sum(axis=1))
 
 
-def judge_of(estimator, data, X, weights):
-    """What tells how models learned from ``data`` do on rows X with weights."""
-    shares = weights / weights.sum()
-    if isinstance(data, FromRows):
-        Z = ((X - data.shift) / data.scale)[:, data.kept]
-        if not data.support.is_real:
-            return InsideBounds(data, Z, shares)
-        return OfRows(data.scale, Z, shares)
-    moments = data.moments
-    if estimator.covariance is not None:
-        R = _covariance.of_ranks(estimator, X, weights).S
-        ratio = np.sqrt(moments.S.diagonal() / R.diagonal())
-        return OfCovariance(data.scale, R * np.outer(ratio, ratio))
-    Z = (X - moments.location) / moments.scale
-    if np.isnan(Z).any():
-        return OfCovariance(data.scale, _paired(Z, weights))
-    return OfRows(data.scale, Z, shares)
-
-
-def judge_of_training(data, X, weights):
-    """The same for the rows that ``data`` are made of."""
-    if isinstance(data, FromRows):
-        return judge_of(None, data, X, weights)
-    return OfCovariance(data.scale, data.moments.S)
-
-
-def _paired(Z, weights):
+def paired(Z, weights):
     """Mean products of columns, each of the rows that know both."""
     known = ~np.isnan(Z)
     Z, shares = np.where(known, Z, 0.0), weights[:, None] * known

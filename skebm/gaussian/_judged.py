@@ -38,7 +38,7 @@ def evidence(estimator, name, X, sample_weight):
             raise ValueError(f"{name} needs X, since the model was {learned}, not from rows.")
         return estimator._training
     X = check_real(
-        estimator, X, reset=False, allow_nan=estimator.missing == "pairwise",
+        estimator, X, reset=False, allow_nan=terms.missing == "pairwise",
         remedy="missing='pairwise' takes NaN",
     )  # fmt: skip
     weights = check_sample_weight(sample_weight, len(X))

@@ -13,11 +13,17 @@ from skebm._validation import Choice, check_parameters, check_real
 from skebm.criteria._support import Support
 from skebm.energies import Gaussian
 from skebm.energies._definite import least_eigenvalue
-from skebm.gaussian._asked import check_inside, checked_weights, support_of
+from skebm.gaussian._asked import (
+    check_inside,
+    check_symmetric,
+    check_together,
+    checked_weights,
+    support_of,
+)
 from skebm.gaussian._draws import DrawsReals
 from skebm.gaussian._inference import InfersEdges
 
-# Rounding errors that two entries of a symmetric matrix may differ by, as a share of the largest.
+# Rounding errors that two entries of a symmetric matrix may differ by, in units of its diagonal.
 _ROUNDING = 1e-10
 
 
@@ -42,6 +48,7 @@ class Terms(NamedTuple):
     standardize: bool
     assume_centered: bool
     covariance: str | None
+    missing: str
     support: Support
 
     @classmethod
@@ -52,7 +59,7 @@ class Terms(NamedTuple):
         restricted = W is not None and bool(np.isinf(W).any())
         return cls(
             alpha, ridge, penalised, restricted, estimator.standardize, estimator.assume_centered,
-            estimator.covariance, support_of(estimator, p),
+            estimator.covariance, estimator.missing, support_of(estimator, p),
         )  # fmt: skip
 
 
@@ -80,8 +87,8 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         Raises
         ------
         ValueError
-            If shapes do not fit together, a value is not finite, or ``precision`` is not
-            symmetric.
+            If shapes or parameters do not fit together, a value is not finite, or ``precision``
+            is not symmetric.
 
         Examples
         --------
@@ -92,6 +99,7 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         """
         estimator = cls(**params)
         check_parameters(cls._rules, estimator.get_params(deep=False), cls.__name__)
+        check_together(estimator)
         K, mu = _checked(cls.__name__, precision, location)
         support = support_of(estimator, len(mu))
         vars(estimator).update(
@@ -99,7 +107,7 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
             location_=mu,
             scale_=np.ones(len(mu)),
             n_features_in_=len(mu),
-            n_edges_=int(np.count_nonzero(np.triu(K, 1))),
+            n_edges_=n_edges(K),
             n_iter_=0,
             _training=None,
             _terms=Terms.of(estimator, len(mu), 0.0, 0.0),
@@ -119,8 +127,8 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         The covariance of the model on the reals; inside bounds that of the normal before it is cut.
         """
         check_is_fitted(self)
-        kept = vars(self).get("_kept_covariance")
-        if kept is None or kept[0] is not self.precision_:
+        kept, fingerprint = vars(self).get("_kept_covariance"), self._fingerprint()
+        if kept is None or kept[0] != fingerprint:
             try:
                 with single_threaded_blas:
                     inverse = np.linalg.inv(self.precision_)
@@ -129,7 +137,7 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
                     f"{type(self).__name__}: precision_ has no inverse, its least eigenvalue is "
                     f"{least_eigenvalue(self.precision_):.3g}."
                 ) from error
-            kept = self._kept_covariance = self.precision_, (inverse + inverse.T) / 2.0
+            kept = self._kept_covariance = fingerprint, (inverse + inverse.T) / 2.0
         return kept[1]
 
     def get_precision(self):
@@ -279,6 +287,11 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         return energy.base(self._marginals() if base == "marginals" else None)
 
 
+def n_edges(K):
+    """Pairs of a symmetric matrix (p, p) that are not zero."""
+    return int(np.count_nonzero(K) - np.count_nonzero(K.diagonal())) // 2
+
+
 def _checked(name, precision, location):
     """A precision and a location as float64 arrays, or a ``ValueError``."""
     K = precision.toarray() if sp.issparse(precision) else precision
@@ -292,11 +305,5 @@ def _checked(name, precision, location):
         if not np.isfinite(array).all():
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise ValueError(f"{name}: {what} must be finite, found {array[place]} at {place}.")
-    difference = np.abs(K - K.T)
-    if difference.max() > _ROUNDING * np.abs(K).max():
-        i, j = (int(k) for k in np.unravel_index(np.argmax(difference), K.shape))
-        raise ValueError(
-            f"{name}: precision must be symmetric, but its entries ({i}, {j}) and ({j}, {i}) are "
-            f"{K[i, j]:g} and {K[j, i]:g}, {difference[i, j]:.3g} apart."
-        )
+    check_symmetric(name, "precision must be symmetric", K, _ROUNDING)
     return (K + K.T) / 2.0, mu

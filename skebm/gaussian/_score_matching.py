@@ -16,8 +16,8 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
     Parameters
     ----------
     alpha : float, default=0.01
-        Strength of the penalty on absolute entries of K off its diagonal, on the scale of
-        ``GraphicalLasso``; 0 means none.
+        Strength of the penalty on absolute entries of K off its diagonal; 0 means none. On the
+        reals it is on the scale of ``GraphicalLasso``, inside bounds it is not (see Notes).
     ridge : float, default=0.0
         Strength of the penalty ``ridge`` / 2 tr(K^2). The loss is then that of denoising score
         matching with noise of variance ``ridge``, in units of scaled columns.
@@ -103,8 +103,19 @@ class ScoreMatchingGaussian(LearnsByScoreMatching):
     h(x_j) K_jj] with z = K (x - mu) (Hyvarinen 2007, Yu et al. 2019), which takes memory for a few
     copies of the rows. Weights that grow as d^2 are far less efficient than those that stop.
 
+    What ``alpha`` does inside bounds depends on how far from them a column is, since columns are
+    divided by the root mean square of that distance. With c_i the standard deviation of column i
+    as a share of it, the slope of a pair of correlation r that is to be independent is about
+    r (c_i / c_j + c_j / c_i) / 2, for h = 1: r itself where both columns are alike, more where one
+    is far away and the other is not. Such pairs become edges first. ``alpha_weights`` of
+    (c_i / c_j + c_j / c_i) / 2 even that out.
+
     With d neighbours each, a step over all p(p - 1) / 2 pairs costs 2 p^2 d operations and one over
-    those at work p d^2; with more than a tenth of all pairs at work 2 p^3. Memory: two copies of S.
+    those at work p d^2. It is 2 p^3 with more than 15 % of all pairs at work, or where lists of
+    what they need would hold more than half a gigabyte and eight copies of S (at p = 5,000 with 200
+    neighbours each). Memory: S, a copy of it with a ridge, and K, 8 p^2 bytes each (1.9 GB at
+    p = 10,000 without a ridge), and as much as such lists where there are many pairs. Whether K is
+    positive definite takes p^3 / 3, or next to nothing where its diagonal dominates in some units.
     Beyond 12,000 variables S is not formed, and steps cost n p^2 for n rows. Kendall's correlations
     cost n^2 p^2. A fitted model keeps a copy of its rows, for standard errors and tests.
 

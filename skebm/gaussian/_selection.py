@@ -7,7 +7,6 @@ import numpy as np
 
 from skebm.criteria.score_matching import largest_penalty
 from skebm.gaussian._fit import with_weight
-from skebm.gaussian._held_out import judge_of, judge_of_training
 from skebm.gaussian._learning import data_of, learn, learn_path, within
 
 # Smallest penalty of a path, as a share of the one that leaves no edge.
@@ -96,7 +95,9 @@ def whole_path(estimator, data, start, troubles):
 def _spaced(estimator, data):
     """Penalties from the largest useful one down, even in their logarithms."""
     tol = estimator.tol
-    top = max(largest_penalty(data.form(estimator.ridge)), tol) if len(data.kept) else tol
+    top = tol
+    if len(data.kept):
+        top = max(largest_penalty(data.form(estimator.ridge), tol), tol)
     return np.unique(np.geomspace(top, max(_LOWEST * top, tol), estimator.alphas))[::-1]
 
 
@@ -184,7 +185,7 @@ def _judge(estimator, data, X, weights, where):
     with _told(estimator, where):
         if not len(X):
             raise ValueError("no row with a weight.")
-        return judge_of(estimator, data, X, weights)
+        return data.judge(estimator, X, weights)
 
 
 def _score(estimator, judge, solution):
@@ -217,7 +218,7 @@ def _selected_by_scores(estimator, scores):
 def by_ebic(estimator, data, X, weights, path, troubles):
     """By the extended Bayesian information criterion (Foygel and Drton 2010)."""
     n, p = float(weights.sum()), len(data.scale)
-    judge = judge_of_training(data, *with_weight(X, weights))
+    judge = data.judge_itself(*with_weight(X, weights))
     kept = _kept(estimator, data, path.alphas, path.solutions, "all rows", troubles)
     likelihoods = np.array([judge.log_likelihood(each.pairs) for each in kept])
     edges = np.array([len(each.pairs.narrowed()) for each in path.solutions])
