@@ -4,6 +4,9 @@ import os
 import subprocess
 import sys
 
+# Threads that wait leave the processors to the tests that run beside.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import pytest
 

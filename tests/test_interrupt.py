@@ -46,7 +46,7 @@ def seconds_to_stop(work, after=0.3):
         timer.join()
 
 
-def assert_stops(work, name="", attempts=3):
+def assert_stops(work, name="", attempts=5):
     """The best of a few attempts counts, since the machine may be busy with something else."""
     blas = [library["num_threads"] for library in threadpool_info()]
     times = []
