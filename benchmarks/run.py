@@ -108,7 +108,7 @@ def shown(problem, rows):
 SHOWN = (
     "seconds", "held_out", "loglik", "lower", "upper", "error", "stderr_log_z", "converged",
     "coverage", "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra",
-    "rows_needed",
+    "rows_needed", "b_rmse", "log_z_rmse", "parameters", "parameters_z", "log_z", "log_z_z",
 )  # fmt: skip
 
 
