@@ -787,7 +787,7 @@ def contrast(log_p_x, log_p_y, log_noise_x, log_noise_y, nu, weights=None):
 
 
 def contrast_covariance(p, q, features, nu):
-    """N times the covariance of estimates and of c = -log Z (Gutmann and Hyvarinen 2012, theorem 3).
+    """N times the covariance of estimates and c = -log Z (Gutmann, Hyvarinen 2012, theorem 3).
 
     ``p`` and ``q`` are probabilities of states (or densities times widths of cells) under data and
     noise, ``features`` (states, k) those of the exponent.

@@ -23,7 +23,7 @@ from skebm.energies import (
 )
 from skebm.nce._noises import ChowLiuNoise, GaussianNoise, MixtureNoise
 from skebm.partition import log_partition
-from skebm.partition.contrast import CHASM, Contrast
+from skebm.partition.contrast import FEWEST, Contrast
 
 # Level of intervals that miss once in a million runs.
 SURE = 1.0 - 1e-6
@@ -251,6 +251,25 @@ def test_coverage_with_annealed_draws():
     assert abs(errors.mean()) < 0.5 and 0.6 < errors.std() < 1.4
 
 
+@pytest.mark.parametrize("distance, n, area", [(1, 64, 0.76), (3, 128, 0.983), (5, 1024, 0.9998)])
+def test_coverage_of_what_is_believed(distance, n, area):
+    """Normal log-ratios, so far apart that almost every pair of draws tells which is which.
+
+    Of 400 runs, all believed, more than 360 intervals cover: missed with probability 1e-4 at a
+    true coverage of .95, reached with 1e-3 at .85. Effective rows tell what the area does not.
+    """
+    rng, covered, areas = np.random.default_rng(distance), 0, []
+    for _ in range(400):
+        sides = [rng.normal(-(distance**2) / 2, distance, 10 * n)]
+        sides.append(rng.normal(distance**2 / 2, distance, n))
+        found = Contrast(*sides)
+        assert not list(found.doubts()) and found.estimate.ess > FEWEST
+        covered += abs(found.estimate.value) <= found.estimate.reach(0.95)
+        areas.append(found.auc())
+    assert np.mean(areas) == pytest.approx(area, abs=0.3 * (1 - area))
+    assert 360 < covered < 398
+
+
 def test_target_stderr_is_planned_for():
     for target in (0.1, 0.02):
         found = log_partition(ising(0), method="nce", target_stderr=target, random_state=0)
@@ -260,27 +279,32 @@ def test_target_stderr_is_planned_for():
 # -- poor overlap ------------------------------------------------------------------------------
 
 
-def test_models_far_from_the_base_are_said():
-    """Trained digits and independent pixels have nothing in common."""
+def test_trained_digits():
+    """64 pixels and 14 hidden units against enumeration, from independent pixels; then thrice
+    the weights, whose modes have nothing in common with these."""
     known = digits()
     model = PCDRBM.from_parameters(*known.parameters)
+    found = model.log_partition("nce", base=known.base, level=SURE, random_state=0)
+    assert found.converged and found.stderr < 0.07, str(found)
+    assert found.lower < known.log_z < found.upper
+
+    frozen = PCDRBM.from_parameters(*(3.0 * array for array in known.parameters))
     with pytest.warns(ConvergenceWarning, match="hardly overlap") as caught:
-        found = model.log_partition("nce", base=known.base, random_state=0, n_chains=512)
-    assert not found.converged
+        found = frozen.log_partition("nce", base=known.base, random_state=0)
+    assert not found.converged and found.n_chains <= 8192
     message = str(caught[0].message)
-    assert "area under the curve" in message and "method='bridge'" in message
+    assert len(caught) == 1 and "area under the curve" in message and "method='bridge'" in message
     assert "Raise n_temperatures" not in message and "method='exact' takes" in message
 
 
 def test_a_nearer_base_is_believed():
     """A chasm to independent spins, none to a tree that was fitted to draws of the model."""
-    J = np.diag(np.full(29, 1.2), 1)
+    J = np.diag(np.full(29, 2.0), 1)
     energy = Ising(J + J.T, np.zeros(30))
-    log_z = 30 * math.log(2.0) + 29 * math.log(math.cosh(1.2))
+    log_z = 30 * math.log(2.0) + 29 * math.log(math.cosh(2.0))
     with pytest.warns(ConvergenceWarning, match="hardly overlap"):
         far = log_partition(energy, method="nce", n_chains=2000, random_state=0)
-    draws = _chain_of_spins(4000)
-    noise = ChowLiuNoise().fit((draws + 1) / 2)
+    noise = ChowLiuNoise().fit((_chain_of_spins(4000) + 1) / 2)
     near = log_partition(energy, noise, method="nce", level=SURE, random_state=0)
     assert near.converged and near.stderr < 0.06, str(near)
     assert near.lower < log_z < near.upper
@@ -289,7 +313,7 @@ def test_a_nearer_base_is_believed():
 
 def _chain_of_spins(n):
     rng = np.random.default_rng(0)
-    steps = np.where(rng.random((n, 30)) < expit(2.4), 1.0, -1.0)
+    steps = np.where(rng.random((n, 30)) < expit(4.0), 1.0, -1.0)
     steps[:, 0] = np.where(rng.random(n) < 0.5, 1.0, -1.0)
     return np.cumprod(steps, axis=1)
 
@@ -373,7 +397,3 @@ def test_draws_are_those_of_the_model():
     where = {tuple(s): k for k, s in enumerate(spins)}
     counts = np.bincount([where[tuple(s)] for s in draws.states], minlength=64)
     assert stats.chisquare(counts, 20_000 * np.asarray(p)).pvalue > 1e-6
-
-
-def test_the_limit_is_where_it_is_documented():
-    assert CHASM == 0.99

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 from unittest import mock
 
+import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -15,6 +16,7 @@ from skebm import (
     CDRBM,
     PCDRBM,
     InteractionScreeningIsing,
+    NCEEstimator,
     PCDIsing,
     PseudoLikelihoodIsing,
     PseudoLikelihoodRBM,
@@ -31,11 +33,13 @@ from skebm.criteria import score_matching
 from skebm.criteria._residual_form import ResidualForm
 from skebm.criteria._support import Support
 from skebm.energies import BernoulliRBM, Gaussian, IndependentSpins, Ising
+from skebm.nce import ICA, RBM
 from skebm.partition import exact_log_likelihood_gradient, raise_log_likelihood, tracking
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*ended with a log-pseudolikelihood"),
     pytest.mark.filterwarnings("ignore:.*did not converge"),
+    pytest.mark.filterwarnings("ignore:NCEEstimator"),
 ]
 
 ESTIMATORS = (PseudoLikelihoodRBM, RatioMatchingRBM, CDRBM, PCDRBM, RdmRBM)
@@ -194,11 +198,38 @@ def precisions(n_jobs=None, **_):
         yield model.fit(X).precision_
 
 
+@numba.njit
+def ring(theta, x):
+    return 0.5 * theta[1] * (np.sqrt(x[0] ** 2 + x[1] ** 2) - theta[0]) ** 2
+
+
+def rings(theta, X):
+    return 0.5 * theta[1] * (np.hypot(*X.T) - theta[0]) ** 2
+
+
+def contrasts(n_jobs=None, random_state=0):
+    """Parameters, errors and likelihoods by noise-contrastive estimation, cut short."""
+    rng = np.random.default_rng(5)
+    X, bits = rng.normal(size=(2000, 12)), (rng.random((2000, 12)) < 0.4) * 1.0
+    common = {"max_iter": 3, "random_state": random_state, "n_jobs": n_jobs}
+    for energy, rows in (
+        ("gaussian", X), ("diagonal_gaussian", X), ("ica", X), (ICA("logistic"), X),
+        (ICA("student_t", n_components=14), X), ("ising", bits), (RBM(5), bits),
+        (rings, 3.0 * X[:, :2]), (ring, 3.0 * X[:, :2]),
+    ):  # fmt: skip
+        init = [2.0, 1.0] if callable(energy) else None
+        model = NCEEstimator(energy, init=init, noise_ratio=3, **common).fit(rows)
+        yield from (model.params_, model.params_stderr_, model.score_samples(rows))
+    model = NCEEstimator(noise="conditional", noise_ratio=2, **common).fit(X)
+    yield from (model.params_, model.params_stderr_)
+
+
 def digest(dtype, **params):
     total, shared = hashlib.sha256(), {k: v for k, v in params.items() if k != "verbose"}
     for array in (
         *results(dtype, **params), *ising_results(dtype), *learned_ising(dtype, **shared),
         *gaussian_results(), *precisions_from_rows(**shared), *precisions(**shared),
+        *contrasts(**shared),
     ):  # fmt: skip
         total.update(np.ascontiguousarray(array))
     return total.hexdigest()
@@ -233,10 +264,12 @@ def test_twins_agree(monkeypatch, dtype, kind):
     monkeypatch.setattr(_jit.Kernel, "_run", run_one_twin)
     assert digest(dtype) == expected
     assert ran == {
-        "add_conditionals", "add_products", "anneal", "anneal_between", "anneal_normals",
-        "anneal_spins", "colour_pairs", "copy_covariances", "curvature_blocks", "curve_nodes",
+        "activate_blocks", "add_conditionals", "add_gram", "add_products", "add_slopes", "anneal", "anneal_between", "anneal_normals",
+        "anneal_spins", "colour_pairs",
+        "contrast_energies", "contrast_experts", "contrast_features", "contrast_hidden",
+        "contrast_quadratic", "copy_covariances", "curvature_blocks", "curve_nodes",
         "curve_pairs", "descend_nodes", "descend_pairs", "descend_precision", "descend_residual",
-        "descend_shared", "descend_tile", "_enumerate", "fill_residuals", "follow_flips",
+        "descend_shared", "descend_tile", "_enumerate", "fill_energies", "fill_residuals", "follow_flips",
         "gaussian_energy", "gibbs", "gibbs_clamped", "gibbs_clamped_normals", "gibbs_clamped_spins",
         "gibbs_coloured_spins", "gibbs_normals", "gibbs_spins", "hidden_probability", "list_marked",
         "list_pairs", "local_fields", "log_path", "log_pseudolikelihood", "look_at_pairs",

@@ -62,7 +62,7 @@ FORMS = {
     "couplings": (Quadratic(P, diagonal=False, sign=-1.0), couplings),
     "laplace": (
         Experts(5, P, LAPLACE, False),
-        experts(lambda u: -scipy.stats.laplace.logpdf(u, scale=np.sqrt(0.5)) - 0.5 * np.log(2), 0),
+        experts(lambda u: np.sqrt(2.0) * np.abs(u), False),
     ),
     "logistic": (
         Experts(5, P, LOGISTIC, True),
@@ -71,12 +71,12 @@ FORMS = {
                 -scipy.stats.logistic.logpdf(u, scale=np.sqrt(3) / np.pi)
                 - np.log(4 * np.sqrt(3) / np.pi)
             ),
-            1,
+            True,
         ),
     ),
     "student": (
         Experts(5, P, STUDENT, True, DF),
-        experts(lambda u: -scipy.stats.t.logpdf(u, DF) + scipy.stats.t.logpdf(0.0, DF), 1),
+        experts(lambda u: -scipy.stats.t.logpdf(u, DF) + scipy.stats.t.logpdf(0.0, DF), True),
     ),
     "hidden": (Hidden(3, P), hidden),
     "features": (Features(P), lambda theta, x: x @ theta),
@@ -297,14 +297,16 @@ def test_a_penalty_shrinks_couplings_alone(real):
 # -- weights and seeds -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("energy", ["gaussian", "ising", RBM(2)])
+@pytest.mark.parametrize("energy", ["gaussian", "ising", RBM(1)])
 def test_weights_are_repetition(real, energy):
     rng = np.random.default_rng(1)
-    X = real[:200] if energy == "gaussian" else (rng.random((200, 4)) < 0.4).astype(float)
+    X = real[:200]
+    if energy != "gaussian":
+        X = (X + 0.3 * X.std(axis=0) * rng.normal(size=X.shape) > X.mean(axis=0)).astype(float)
     weights = rng.integers(0, 4, len(X))
     weighted = NCEEstimator(energy, random_state=0).fit(X, sample_weight=weights)
     repeated = NCEEstimator(energy, random_state=0).fit(np.repeat(X, weights, axis=0))
-    tolerance = 1e-7 if energy != RBM and not isinstance(energy, RBM) else 1e-3
+    tolerance = 1e-3 if isinstance(energy, RBM) else 1e-7
     np.testing.assert_allclose(weighted.params_, repeated.params_, rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(weighted.params_stderr_, repeated.params_stderr_, rtol=1e-2)
     assert weighted.log_partition_.value == pytest.approx(repeated.log_partition_.value, abs=1e-3)
@@ -429,6 +431,7 @@ def test_an_exponential_family_is_the_gaussian(real):
     np.testing.assert_allclose(-2 * family.params_[2:], diagonal.params_[2:], rtol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:.*largest slope")
 def test_experts_more_than_columns():
     rng = np.random.default_rng(0)
     X = rng.standard_t(4, size=(3000, 2)) @ np.array([[1.0, 0.3], [0.0, 1.0]])
@@ -445,8 +448,11 @@ def test_experts_more_than_columns():
 def test_draws_of_components_are_those_of_the_model(expert):
     """Mean log-likelihood of draws against that of the training rows, which know it to 1 %."""
     rng = np.random.default_rng(0)
-    sources = {"laplace": rng.laplace, "logistic": rng.logistic,
-               "student_t": lambda size: rng.standard_t(5, size)}[expert](size=(6000, 2))  # fmt: skip
+    draws = {
+        "laplace": rng.laplace, "logistic": rng.logistic,
+        "student_t": lambda size: rng.standard_t(5, size),
+    }  # fmt: skip
+    sources = draws[expert](size=(6000, 2))
     X = sources @ rng.normal(size=(2, 2)) + [5.0, -3.0]
     model = NCEEstimator(ICA(expert), random_state=0).fit(X)
     draws = model.sample(6000, random_state=1)
@@ -473,11 +479,12 @@ def test_conditional_noise_learns_the_same(real):
 def test_small_steps_are_score_matching():
     """Ceylan and Gutmann: for steps of no length the precision is the inverse of the covariance.
 
-    200 steps for each of 500 rows leave errors of noise below 3 %.
+    Steps of a tenth of the rows' spread, 400 for each of 500 rows, leave errors of noise of some
+    2 %, where the data's own are 6 %.
     """
     X = np.random.default_rng(0).normal(size=(500, 1)) * 2.0
-    model = NCEEstimator(noise=ConditionalNoise(0.02), noise_ratio=200, random_state=0).fit(X)
-    assert model.params_[1] == pytest.approx(1 / X.var(), rel=0.1)
+    model = NCEEstimator(noise=ConditionalNoise(0.1), noise_ratio=400, random_state=0).fit(X)
+    assert model.params_[1] == pytest.approx(1 / X.var(), rel=0.08)
 
 
 def test_errors_of_conditional_noise_are_those_of_repeated_fits():
@@ -507,7 +514,7 @@ def test_separated_data_warn():
 def test_a_chasm_warns():
     """Rows of variance 1e-12 against noise of variance 1: one ratio is not enough."""
     X = 1e-6 * np.random.default_rng(0).normal(size=(1000, 1))
-    with pytest.warns(UserWarning, match="AUC .*chasm.*mixture"):
+    with pytest.warns(UserWarning, match="(AUC .*chasm|separated).*mixture"):
         model = NCEEstimator(noise=scipy.stats.norm(), random_state=0).fit(X)
     assert model.classifier_auc_ > 0.99 and not model.log_partition_.converged
 

@@ -100,7 +100,7 @@ def test_densities_of_two_columns_integrate_to_one(name):
 
 
 @pytest.mark.parametrize("noise", [
-    BernoulliNoise(), BernoulliNoise(1.0), ChowLiuNoise(), ChowLiuNoise(0.5),
+    BernoulliNoise(), BernoulliNoise(0.2, uniform_share=0.0), ChowLiuNoise(), ChowLiuNoise(0.9),
 ])  # fmt: skip
 @pytest.mark.parametrize("p", [1, 2, 8])
 def test_probabilities_sum_to_one(noise, p):
@@ -347,9 +347,9 @@ def test_uniform_of_binary_data():
 
 def test_bernoulli_never_excludes():
     X = np.ones((5, 2))
-    noise = BernoulliNoise(0.2).fit(X)
+    noise = BernoulliNoise(0.2, uniform_share=0.5).fit(X)
     assert np.allclose(noise.means_, 0.9)
-    assert np.isfinite(noise.log_prob(np.zeros((1, 2)))).all()
+    assert np.allclose(np.exp(noise.log_prob(np.zeros((1, 2)))), 0.5 * 0.01 + 0.5 * 0.25)
 
 
 # -- conditional noise -------------------------------------------------------------------------
@@ -547,6 +547,9 @@ def test_noises_that_do_not_fit(noise, options, error, said):
     (GaussianNoise(0.0), ValueError, "GaussianNoise: inflation must be a number > 0"),
     (GaussianNoise("wide"), TypeError, "inflation must be"),
     (StudentTNoise(2.0), ValueError, "df must be a number > 2"),
+    (BernoulliNoise(0.0), ValueError, "BernoulliNoise: shrinkage must be a number > 0"),
+    (BernoulliNoise(uniform_share=1.0), ValueError, "uniform_share must be a number >= 0 and < 1"),
+    (ChowLiuNoise(0.0), ValueError, "ChowLiuNoise: uniform_share must be"),
     (UniformNoise(0.9), ValueError, "inflation must be a number >= 1"),
     (MixtureNoise(0), ValueError, "n_components"),
     (MixtureNoise(random_state="x"), TypeError, "random_state"),

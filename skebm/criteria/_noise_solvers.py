@@ -36,8 +36,12 @@ _MOST_SCALED = 700
 
 _PAIRS = 20
 
-# Runs of L-BFGS, and what one has to lower the loss by for another to follow.
-_RESTARTS, _GAIN = 5, 1e-12
+# What is added to a curvature of unit diagonal, whose directions of none would be steps too far.
+_SAFE = 1e-5
+
+# Steps of a run of L-BFGS, at the end of which the curvature is made anew; or as many as there are
+# parameters. What a run has to lower the loss by for another to follow.
+_STAGE, _GAIN = 40, 1e-12
 
 # Share that a step has to lower a loss with corners by: far less than what rows know of it.
 _FLAT = 1e-9
@@ -63,12 +67,17 @@ def minimise_newton(problem, x, tol, max_iter):
     Between two curvatures, the first one of a part of the rows, steps and the changes of slopes
     along them correct the last one (L-BFGS).
     """
+    with np.errstate(all="ignore"):  # steps too far are noticed by their values
+        return _newton(problem, x, tol, max_iter)
+
+
+def _newton(problem, x, tol, max_iter):
     point, before, n_iter = problem.at(x), np.inf, 0
     solve, pairs, whole = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS), False
     while n_iter < max_iter:
         step = -_two_loops(point.slopes, pairs, solve)
         decrement = -float(step @ point.slopes)
-        if pairs and not decrement <= max(_STALE * before, _ROUGH) or decrement < 0.0:
+        if (pairs and not decrement <= max(_STALE * before, _ROUGH)) or decrement < 0.0:
             solve, whole = _inverse(problem.information(point)), True
             pairs.clear()
             step = -solve(point.slopes)
@@ -140,11 +149,13 @@ def _solved(factor, right):
 
 def minimise_lbfgs(problem, x, tol, max_iter):
     """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes."""
-    search = _Search(problem, problem.at(x), tol)
-    for _ in range(_RESTARTS if problem.form.smooth else 1):
-        before = search.lowest.value
-        ended = search.run(max_iter - search.n_iter)
-        if ended or search.n_iter >= max_iter or before - search.lowest.value <= _GAIN:
+    search, smooth = _Search(problem, problem.at(x), tol), problem.form.smooth
+    while True:
+        before, done = search.lowest.value, search.n_iter
+        whole = max_iter - done
+        ended = search.run(min(whole, max(_STAGE, len(x))) if problem.form.scaled else whole)
+        stuck = before - search.lowest.value <= _GAIN or search.n_iter == done
+        if ended or stuck or search.n_iter >= max_iter or (search.flat and not smooth):
             break
     point = search.lowest
     corner = 0.0 if problem.form.smooth else problem.form.corner(problem.sample)
@@ -156,6 +167,7 @@ class _Search:
 
     def __init__(self, problem, start, tol):
         self.problem, self.lowest, self.tol, self.n_iter = problem, start, tol, 0
+        self.flat = False  # whether the last run ended by itself
 
     @property
     def residual(self):
@@ -185,13 +197,14 @@ class _Search:
         options = {"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": 0.0,
                    "ftol": 0.0 if self.problem.form.smooth else _FLAT, "maxls": 40}  # fmt: skip
         try:
-            minimize(
+            found = minimize(
                 value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
                 callback=count, options=options,
             )  # fmt: skip
         except _Enough:
             self.n_iter += 1
             return True
+        self.flat = found.status != 1
         return False
 
 
@@ -215,8 +228,7 @@ class _Scaling(NamedTuple):
         diagonal = np.sqrt(_positive(H.diagonal()))
         H = H / np.outer(diagonal, diagonal)
         with single_threaded_blas:
-            # What many rows would add to the curvature of the rest: enough to invert it safely.
-            factor = linalg.cholesky(H + 1e-3 * np.eye(len(H)), lower=True)
+            factor = linalg.cholesky(H + _SAFE * np.eye(len(H)), lower=True)
         return cls(diagonal[:, None] * factor)
 
     def forth(self, u):

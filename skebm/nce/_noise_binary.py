@@ -1,6 +1,7 @@
 """Noises over binary states, coded as 0 and 1: independent variables, and a tree of them."""
 
 import numbers
+from abc import abstractmethod
 
 import numpy as np
 from scipy.special import xlogy
@@ -9,7 +10,7 @@ from skebm._jit import single_threaded_blas
 from skebm._rng import host_generator
 from skebm._validation import Number
 from skebm.energies import IndependentBernoulli
-from skebm.nce._noise import BINARY, DRAWS, Noise
+from skebm.nce._noise import BINARY, Noise
 
 _COMPONENT = 136  # purpose of random numbers
 
@@ -20,20 +21,53 @@ _TINY = 1e-300  # what rounding leaves of an empty cell has a finite logarithm
 _DIGITS = 12
 
 
-class BernoulliNoise(Noise):
-    """Independent binary variables whose means are those of the data, drawn towards 1/2.
+class _PartlyUniform(Noise):
+    """Binary noise, some rows of which are uniform over all states."""
+
+    kinds = (BINARY,)
+    bounded = True
+
+    def _sample(self, n_samples, entropy):
+        uniforms = self._generator(entropy).random((n_samples, self.n_features_in_))
+        free = host_generator(entropy, _COMPONENT).random(n_samples) < self.uniform_share
+        X = np.empty(uniforms.shape)
+        X[free] = uniforms[free] < 0.5
+        X[~free] = self._states(uniforms[~free])
+        return X
+
+    def _log_prob(self, X):
+        own = self._log_share(X)
+        if not self.uniform_share:
+            return own
+        uniform = np.log(self.uniform_share) - X.shape[1] * _LOG_2
+        return np.logaddexp(np.log1p(-self.uniform_share) + own, uniform)
+
+    @abstractmethod
+    def _states(self, uniforms):
+        """Draws of what is not uniform, from uniforms of the same shape."""
+
+    @abstractmethod
+    def _log_share(self, X):
+        """Log-probabilities of what is not uniform."""
+
+
+class BernoulliNoise(_PartlyUniform):
+    """Independent binary variables with the means of the data, mixed with uniform noise.
 
     Parameters
     ----------
-    shrinkage : float, default=0.3
-        Share of fair coins in each mean, in (0, 1]: 1 is uniform over all states. Means of the
-        data alone, which exclude what was not seen, are not even the better noise where they
-        exist: the estimates of strongly coupled models vary less with fair coins.
+    shrinkage : float, default=0.1
+        Share of fair coins in each mean, in (0, 1], so that no value is excluded; 1 is uniform
+        noise.
+    uniform_share : float, default=0.3
+        Share of rows that are uniform over all states, in [0, 1). Of a few strongly coupled
+        variables uniform noise tells more than their means do, of many hardly anything; with some
+        of both kinds of rows neither can do much harm.
 
     Attributes
     ----------
     means_ : ndarray of shape (n_features,)
-        Probabilities of a one.
+        Probabilities of a one in rows that are not uniform.
     n_features_in_ : int
         Number of columns.
 
@@ -45,34 +79,36 @@ class BernoulliNoise(Noise):
     Examples
     --------
     >>> from skebm.nce import BernoulliNoise
-    >>> noise = BernoulliNoise(shrinkage=0.5).fit([[0, 1], [0, 0]])
+    >>> noise = BernoulliNoise(0.5, uniform_share=0.0).fit([[0, 1], [0, 0]])
     >>> noise.means_
     array([0.25, 0.5 ])
     >>> noise.log_prob([[0, 1]]).round(6)  # log(3 / 8)
     array([-0.980829])
     """
 
-    kinds = (BINARY,)
-    bounded = True
-    _rules = {"shrinkage": Number(numbers.Real, 0, 1, above=True)}  # noqa: RUF012
+    _rules = {  # noqa: RUF012
+        "shrinkage": Number(numbers.Real, 0, 1, above=True),
+        "uniform_share": Number(numbers.Real, 0, 1, below=True),
+    }
 
-    def __init__(self, shrinkage=0.3):
+    def __init__(self, shrinkage=0.1, *, uniform_share=0.3):
         self.shrinkage = shrinkage
+        self.uniform_share = uniform_share
 
     def _fit(self, X, weights):
         means = weights / weights.sum() @ X
         self.means_ = (1.0 - self.shrinkage) * means + 0.5 * self.shrinkage
         self._variables = IndependentBernoulli.from_marginals(self.means_)
 
-    def _sample(self, n_samples, entropy):
-        return self._variables.sample(n_samples, (*entropy, DRAWS))
+    def _states(self, uniforms):
+        return uniforms < self.means_
 
-    def _log_prob(self, X):
+    def _log_share(self, X):
         with single_threaded_blas:
             return self._variables.log_density(X)
 
 
-class ChowLiuNoise(Noise):
+class ChowLiuNoise(_PartlyUniform):
     """The tree of binary variables that is nearest to the data, mixed with uniform noise.
 
     Of all distributions in which a variable depends on one other, it has the largest likelihood:
@@ -80,7 +116,7 @@ class ChowLiuNoise(Noise):
 
     Parameters
     ----------
-    uniform_share : float, default=0.1
+    uniform_share : float, default=0.3
         Share of rows that are uniform over all states, in (0, 1). Without them states that the
         tree excludes would have no noise.
 
@@ -105,18 +141,16 @@ class ChowLiuNoise(Noise):
     Examples
     --------
     >>> from skebm.nce import ChowLiuNoise
-    >>> noise = ChowLiuNoise().fit([[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]])
+    >>> noise = ChowLiuNoise(0.1).fit([[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]])
     >>> noise.parents_[:2], noise.conditionals_[1]
     (array([-1,  0]), array([0., 1.]))
     >>> round(float(noise.log_prob([[1, 1, 0]])[0]), 6)  # log(0.9 / 4 + 0.1 / 8)
     -1.437588
     """
 
-    kinds = (BINARY,)
-    bounded = True
     _rules = {"uniform_share": Number(numbers.Real, 0, 1, above=True, below=True)}  # noqa: RUF012
 
-    def __init__(self, uniform_share=0.1):
+    def __init__(self, uniform_share=0.3):
         self.uniform_share = uniform_share
 
     def _fit(self, X, weights):
@@ -130,31 +164,26 @@ class ChowLiuNoise(Noise):
             conditionals = np.stack(
                 [(means - joint) / (1.0 - of_parent), joint / of_parent], axis=1
             )
-        unseen = (np.stack([1.0 - of_parent, of_parent], axis=1) <= 0.0) | (
-            self.parents_[:, None] < 0
-        )
+        unseen = np.stack([of_parent >= 1.0, of_parent <= 0.0], axis=1)
+        unseen |= self.parents_[:, None] < 0
         self.conditionals_ = np.clip(np.where(unseen, means[:, None], conditionals), 0.0, 1.0)
 
-    def _sample(self, n_samples, entropy):
-        uniforms = self._generator(entropy).random((n_samples, self.n_features_in_))
-        free = host_generator(entropy, _COMPONENT).random(n_samples) < self.uniform_share
-        X = (uniforms < 0.5).astype(np.float64)
+    def _states(self, uniforms):
+        X = np.zeros(uniforms.shape)
         for i in self._order:
-            p = self._given(i, X[:, self.parents_[i]])
-            X[~free, i] = uniforms[~free, i] < p[~free]
+            X[:, i] = uniforms[:, i] < self._given(i, X[:, self.parents_[i]])
         return X
 
     def _given(self, i, parent):
         return np.where(parent == 1, self.conditionals_[i, 1], self.conditionals_[i, 0])
 
-    def _log_prob(self, X):
+    def _log_share(self, X):
         tree = np.zeros(len(X))
         with np.errstate(divide="ignore"):
             for i in self._order:
                 p = self._given(i, X[:, self.parents_[i]])
                 tree += np.log(np.where(X[:, i] == 1, p, 1.0 - p))
-        uniform = np.log(self.uniform_share) - X.shape[1] * _LOG_2
-        return np.logaddexp(np.log1p(-self.uniform_share) + tree, uniform)
+        return tree
 
 
 def _mutual_information(both, means):

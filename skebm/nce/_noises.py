@@ -110,7 +110,7 @@ def _named(noise, binary, bounded, inflation, low, high):
             f"{_listed(accepted)}, {_ALSO}."
         )
     if binary and noise == "uniform":
-        return BernoulliNoise(shrinkage=1.0)
+        return BernoulliNoise(1.0, uniform_share=0.0)
     cls = (_REAL | _BINARY)[noise]
     taken = inspect.signature(cls).parameters
     options = {"inflation": inflation, "low": low, "high": high}
@@ -128,7 +128,7 @@ def _own(noise, binary, bounded, low, high):
             "log_prob."
         )
     if binary and isinstance(noise, UniformNoise):
-        return BernoulliNoise(shrinkage=1.0)
+        return BernoulliNoise(1.0, uniform_share=0.0)
     noise = clone(noise)
     given = noise.get_params(deep=False)
     edges = {name: edge for name, edge in (("low", low), ("high", high)) if name in given}

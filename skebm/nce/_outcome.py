@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from skebm.criteria._noise_errors import Sandwich, sandwich
 from skebm.criteria._noise_pairs import PairProblem
@@ -15,6 +16,9 @@ from skebm.partition._weights import Estimate, log_mean_exp
 # Parameters up to which Newton's method, and up to which a covariance is worth its time; of a
 # user's function, which is called twice for each of them.
 _MOST_NEWTON, _MOST_ERRORS, _MOST_GIVEN = 1500, 2000, 500
+
+# Effective rows of noise below which they do not tell log Z of a start.
+_ENOUGH = 10.0
 
 
 class Outcome(NamedTuple):
@@ -41,7 +45,7 @@ def contrasted(estimator, setting, family, given, start):
     problem = _problem(estimator, setting, family, given, start)
     c = start.c
     if c is None:
-        c = -_importance(problem, problem.at(problem.reduce(start.theta, 0.0)).margins).value
+        c = _constant(problem, problem.at(problem.reduce(start.theta, 0.0)).margins)
     solution = _minimised(estimator, problem, problem.reduce(start.theta, c))
     theta, c = problem.expand(solution.point.x)
     point = solution.point
@@ -112,6 +116,26 @@ def _errors(problem, point, family, by):
 def _loss(problem, point, theta):
     """Without penalties."""
     return float(point.value - 0.5 * problem.l2 @ theta**2)
+
+
+def _constant(problem, margins):
+    """c to begin with: by importance sampling, or where that fails by balance of both classes."""
+    estimate = _importance(problem, margins)
+    if estimate.ess > _ENOUGH:
+        return -estimate.value
+    from scipy.optimize import brentq  # takes longer to import than the package
+
+    data, noise = (of(margins) for of in (problem.sample.of_data, problem.sample.of_noise))
+    noise = noise[np.isfinite(noise)]
+    weights = problem.sample.of_data(problem.sample.weights)
+    share = problem.sample.ratio / max(problem.sample.n_noise, 1)
+
+    def excess(c):
+        return weights @ expit(-c - data) - share * expit(c + noise).sum()
+
+    everything = np.append(data, noise)
+    reach = 50.0 + abs(np.log(problem.sample.ratio))
+    return brentq(excess, -everything.max() - reach, -everything.min() + reach, xtol=1e-6)
 
 
 def _importance(problem, margins):

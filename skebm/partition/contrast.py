@@ -37,9 +37,8 @@ RATIO = 10
 # where pilots see that more would not help.
 _PILOT_DRAWS, _MOST, _MOST_IN_VAIN = 512, 200_000, 8192
 
-# Area under the curve above which model and base are as good as separate, and the fewest
-# effective rows that know their own error.
-CHASM, FEWEST = 0.99, 30
+# Fewest effective rows that know their own error, and those of a pilot that more would not help.
+FEWEST, _HOPELESS = 30, 3
 
 
 def contrast(
@@ -92,13 +91,11 @@ class Contrast:
         n, auc, ess = len(self.of_model), self.auc(), self.estimate.ess
         if n < MINIMAL_CHAINS:
             yield f"{n} draws of the model are too few to know their own error"
-        elif auc > CHASM:
-            yield (
-                f"draws of the model and of the base hardly overlap: they are told apart with an "
-                f"area under the curve of {auc:.4f}, above {CHASM}"
-            )
         elif not ess >= FEWEST:
-            yield f"{ess:.0f} rows decide, {FEWEST} are needed"
+            yield (
+                f"draws of the model and of the base hardly overlap (area under the curve "
+                f"{auc:.6g}): {ess:.1f} effective rows lie where both are, {FEWEST} are needed"
+            )
 
     def second_opinion(self):
         """What importance sampling from the base says if its log-weights are Gaussian."""
@@ -172,7 +169,7 @@ def _planned(pilot, target):
     """Draws that a standard error takes, a multiple of 64."""
     stderr = pilot.estimate.stderr
     needed = _PILOT_DRAWS * (stderr / target) ** 2 if np.isfinite(stderr) else np.inf
-    most = _MOST_IN_VAIN if pilot.auc() > CHASM else _MOST
+    most = _MOST if pilot.estimate.ess > _HOPELESS else _MOST_IN_VAIN
     return 64 * int(np.ceil(min(needed, most) / 64))
 
 
