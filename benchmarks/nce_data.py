@@ -114,9 +114,7 @@ def _against_normal(row, X, theta, log_z, generator):
     normal = multivariate_normal(X.mean(axis=0), INFLATION**2 * np.cov(X.T))
     noise = normal.rvs(round(row["noise_ratio"] * len(X)), random_state=generator)
     log_noise = normal.logpdf(X), normal.logpdf(noise)
-    return Contrast(
-        row["model"], X, noise, log_noise, row["noise_ratio"], np.append(theta, -log_z)
-    )
+    return Contrast(row["model"], X, noise, log_noise, row["noise_ratio"], np.append(theta, -log_z))
 
 
 def _standardised(X):

@@ -16,7 +16,7 @@ from benchmarks.nce_data import mixing
 from benchmarks.processes import fresh_processes
 from benchmarks.settings import label
 
-_SLOPES = 0.03  # as in benchmarks.nce_asymptotics
+_SLOPES = 0.1  # as in benchmarks.nce_asymptotics, smaller for the sake of large N
 
 _WORKERS, _SOURCES = 2, 4
 
@@ -42,7 +42,7 @@ def fitted(row, number):
     X = generator.laplace(scale=np.sqrt(0.5), size=(n, _SOURCES)) @ A.T
     model = NCEEstimator(
         ICA(fit_intercept=False), noise="gaussian", noise_inflation=1.0, random_state=number,
-        noise_ratio=row["noise_ratio"], tol=_SLOPES / np.sqrt(n), max_iter=50, n_jobs=1,
+        noise_ratio=row["noise_ratio"], tol=_SLOPES / np.sqrt(n), max_iter=30, n_jobs=1,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of slopes at corners
