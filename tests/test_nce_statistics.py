@@ -37,11 +37,12 @@ def assert_variances(errors, expected, n_independent=1):
     assert abs(z) < LIMIT, f"{mean:.4g}, expected {expected:.4g} +- {spread:.2g}"
 
 
-@pytest.mark.parametrize("nu", [0.1, 1.0, 10.0])
-@pytest.mark.parametrize("sigma", [1.0, 1.3, 2.0, 3.0])
+@pytest.mark.parametrize(
+    ("sigma", "nu"), [(1.0, 0.1), (1.0, 1.0), (1.3, 1.0), (2.0, 10.0), (3.0, 0.1)]
+)
 def test_the_table_of_one_normal_variable(sigma, nu):
-    """N var(lambda) and N var(c) of -lambda x^2 / 2 + c."""
-    n = {0.1: 6000, 1.0: 1500, 10.0: 800}[nu]
+    """N var(lambda) and N var(c) of -lambda x^2 / 2 + c; benchmarks go through the whole table."""
+    n = {0.1: 5000, 1.0: 1500, 10.0: 500}[nu]
     rng, form, theta = np.random.default_rng(int(10 * sigma + nu)), Features(1), np.ones(1)
     log_noise = scipy.stats.norm(scale=sigma).logpdf
     found = np.empty((N_SIMULATIONS, 2))
@@ -65,14 +66,13 @@ def test_the_table_itself():
         np.testing.assert_allclose(reference.normal_table_entry(sigma, nu), entry, rtol=2e-3)
 
 
-@pytest.mark.parametrize("nu", [1.0, 10.0])
+@pytest.mark.parametrize("nu", [1.0])
 def test_noise_as_the_data_costs_a_factor(nu):
     """(1 + 1 / nu) times maximum likelihood, and N var(log Z) = (1 + 1 / nu) p / 2.
 
-    Of 10 entries of the precision of p = 4 variables; their errors together have some 8 degrees of
-    freedom, counted as 4.
+    Of 6 entries of the precision of p = 3 variables, whose errors together count as 3 squares.
     """
-    p, n = 4, {1.0: 1500, 10.0: 800}[nu]
+    p, n = 3, 1500
     rng = np.random.default_rng(3)
     K = np.eye(p) + 0.4 * (np.eye(p, k=1) + np.eye(p, k=-1))
     truth = scipy.stats.multivariate_normal(cov=np.linalg.inv(K))
@@ -89,7 +89,7 @@ def test_noise_as_the_data_costs_a_factor(nu):
     squares = n * (found - start) ** 2
     i, j = pairs
     likelihood = (K[i, i] * K[j, j] + K[i, j] ** 2).sum()
-    assert_variances(squares[:, :-1].sum(axis=1), (1 + 1 / nu) * likelihood, n_independent=4)
+    assert_variances(squares[:, :-1].sum(axis=1), (1 + 1 / nu) * likelihood, n_independent=3)
     assert_variances(squares[:, -1], (1 + 1 / nu) * p / 2)
 
 
@@ -155,13 +155,13 @@ def test_the_covariance_is_that_of_theory():
     np.testing.assert_allclose(n * found.noise, by_noise, atol=0.02 * expected.max())
 
 
-@pytest.mark.parametrize("nu, expected", [(1.0, (33.3, 13.1)), (10.0, (16.2, 5.46))])
+@pytest.mark.parametrize("nu, expected", [(1.0, (33.3, 13.1))])
 def test_four_sources(nu, expected):
     """N MSE(B) and N var(c) of independent Laplace sources, noise N(0, I).
 
-    400 simulations: the sum of 16 squares (counted as 8) is known to 2.5 %, var(c) to 7 %.
+    300 simulations: the sum of 16 squares (counted as 8) is known to 3 %, var(c) to 8 %.
     """
-    n, size = 2500, 400
+    n, size = 2500, 300
     rng, form = np.random.default_rng(1), Experts(4, 4, LAPLACE, False)
     theta, log_noise = np.eye(4).ravel(), scipy.stats.multivariate_normal(np.zeros(4)).logpdf
     start = np.append(theta, -4 * np.log(np.sqrt(2.0)))
@@ -178,9 +178,9 @@ def test_four_sources(nu, expected):
 
 
 def test_intervals_cover():
-    """95 % intervals of 10 parameters and log Z over 1,000 fits cover 93 to 97 %, pooled.
+    """95 % intervals of 10 parameters and log Z over 600 fits cover 93 to 97 %, pooled.
 
-    Were all intervals of a fit right or wrong together the share would be known to 0.7 %; errors
+    Were all intervals of a fit right or wrong together the share would be known to 0.9 %; errors
     too small by a tenth cover 92 %.
     """
     rng, p = np.random.default_rng(7), 3
@@ -189,7 +189,7 @@ def test_intervals_cover():
     truth = np.concatenate([mean, K[np.triu_indices(p)]])
     log_z = 0.5 * (p * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1])
     inside = []
-    for seed in range(1000):
+    for seed in range(600):
         X = rng.multivariate_normal(mean, covariance, size=1000)
         model = NCEEstimator(noise_ratio=2, random_state=seed).fit(X)
         inside.append(np.abs(model.params_ - truth) <= 1.96 * model.params_stderr_)
@@ -206,7 +206,7 @@ def test_errors_fall_as_the_square_root():
     sizes, errors = (1000, 10000), []
     for n in sizes:
         squares = []
-        for seed in range(12):
+        for seed in range(8):
             X = rng.laplace(scale=np.sqrt(0.5), size=(n, 3)) @ mixing.T
             model = NCEEstimator(ICA(fit_intercept=False), noise_ratio=3, random_state=seed).fit(X)
             found = model.params_.reshape(3, 3) @ mixing
