@@ -4,7 +4,8 @@ A row fits its model to new data and new noise ``repetitions`` times, and compar
 squared error, of all parameters together and of log Z, with what theory says of N -> infinity. N
 is what leaves the rest of the expansion small beside the error of the simulation. z is the
 difference in standard errors. ``coverage`` is how many intervals at 95 %, of parameters and of log
-Z, hold the truth.
+Z, hold the truth. Fits of the same number have the same seed in every row, so that rows are not
+independent of each other.
 """
 
 import warnings
