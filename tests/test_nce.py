@@ -383,7 +383,8 @@ def test_an_rbm_against_enumeration():
     X = states[rng.choice(64, 20000, p=p)]
     model = NCEEstimator(RBM(2), random_state=0).fit(X)
     exact = model.log_partition("exact").value
-    assert abs(model.log_partition_.value - exact) < 4 * model.log_partition_.stderr < 1.0
+    # The error of log Z is mostly that of parameters, with which it moves.
+    assert abs(model.log_partition_.value - exact) < 0.03 < model.log_partition_.stderr
     assert exact == pytest.approx(BernoulliRBM(*_rbm_of(model)).exact_log_partition())
     q = np.exp(model.score_samples(states))
     # Twice the divergence times rows has some 20 degrees of freedom: 60 is one in 10^5.

@@ -159,9 +159,11 @@ def test_the_covariance_is_that_of_theory():
 def test_four_sources(nu, expected):
     """N MSE(B) and N var(c) of independent Laplace sources, noise N(0, I).
 
-    300 simulations: the sum of 16 squares (counted as 8) is known to 3 %, var(c) to 8 %.
+    100 simulations: the sum of 16 squares (counted as 12) is known to 4 %, var(c) to 14 %; the
+    factor between ratios of 1 and 10 is two. With 2,500 rows MSE is still some 8 % above its limit,
+    since sources have heavier tails than the noise.
     """
-    n, size = 2500, 300
+    n, size = 8000, 100
     rng, form = np.random.default_rng(1), Experts(4, 4, LAPLACE, False)
     theta, log_noise = np.eye(4).ravel(), scipy.stats.multivariate_normal(np.zeros(4)).logpdf
     start = np.append(theta, -4 * np.log(np.sqrt(2.0)))
@@ -173,7 +175,7 @@ def test_four_sources(nu, expected):
         assert solution.residual <= max(1e-4, solution.corner)
         estimate[:] = solution.point.x
     squares = n * (found - start) ** 2
-    assert_variances(squares[:, :-1].sum(axis=1), expected[0], n_independent=8)
+    assert_variances(squares[:, :-1].sum(axis=1), expected[0], n_independent=12)
     assert_variances(squares[:, -1], expected[1])
 
 

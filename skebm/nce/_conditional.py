@@ -27,6 +27,7 @@ class Reference(NamedTuple):
     noise: object
     estimate: object
     slopes: np.ndarray
+    n_rows: int
 
 
 def pair_problem(estimator, setting, family, given, start):
@@ -72,4 +73,4 @@ def reference(estimator, setting, family, given, start, theta):
     share.ravel()[:n] = np.exp(log_weights - log_weights.max())
     share /= share.sum()
     sloped = form.evaluate(sample._replace(weights=share, n_data=-1), theta, 0.0)
-    return Reference(noise, estimate, sloped.slopes[:-1])
+    return Reference(noise, estimate, sloped.slopes[:-1], n)

@@ -57,8 +57,8 @@ class ICA(Family):
     >>> model = NCEEstimator(ICA(fit_intercept=False), random_state=0).fit(X)
     >>> W = np.abs(model.params_.reshape(2, 2))
     >>> W[np.argsort(W[:, 0])].round(1)
-    array([[0. , 1. ],
-           [1. , 0.5]])
+    array([[0.5, 1. ],
+           [1. , 0. ]])
     """
 
     standardizes = True

@@ -193,7 +193,7 @@ class LearnsByContrast:
             _entropy=learned.entropy,
             _kept_log_partition=LogPartition.from_estimate(
                 Estimate(report.log_partition, float(stderr[-1]), outcome.weighed.ess),
-                doubts=doubts, method=outcome.method,
+                doubts=doubts, method=outcome.method, n_chains=outcome.n_rows,
             ),
         )  # fmt: skip
         return complaints, remarks

@@ -140,7 +140,7 @@ class ContrastedModel(UnnormalizedModel):
                 expected = a * (sides[0] - sides[1]) / (2.0 * step)
                 size = max(1.0, np.abs(slopes.slopes).max())
                 worst = max(worst, abs(slopes.slopes[j] - expected) / size)
-        return worst
+        return float(worst)
 
     # -- draws ---------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
     """Parameters as they were learned, and all that is said of them.
 
     ``errors`` are of theta and c, or None; ``weighed`` is log Z by importance sampling from
-    ``noise``, which has a density.
+    ``noise``, which has a density; ``n_rows`` are those that log Z was found with.
     """
 
     solution: Solution
@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
     noise: object
     n_noise: int
     method: str
+    n_rows: int
 
 
 def contrasted(estimator, setting, family, given, start):
@@ -53,6 +54,7 @@ def contrasted(estimator, setting, family, given, start):
         solution, theta, c, _errors(problem, point, family, sandwich),
         area_under_curve(problem.sample, point.margins), _loss(problem, point, theta),
         _importance(problem, point.margins - c), setting.noise, len(setting.noise_rows), "nce",
+        len(setting.X),
     )  # fmt: skip
 
 
@@ -69,7 +71,7 @@ def stepped(estimator, setting, family, given, start):
     return Outcome(
         solution, theta, -after.estimate.value, errors,
         float((problem.shares * right).sum() / problem.n_sets), _loss(problem, point, theta),
-        after.estimate, after.noise, problem.n_sets, "importance",
+        after.estimate, after.noise, problem.n_sets, "importance", after.n_rows,
     )  # fmt: skip
 
 

@@ -108,13 +108,14 @@ class LogPartition:
     ess : float
         Effective number of chains, between 1 and ``n_chains``; infinite if exact.
     method : str
-        ``"exact"``, ``"ais"``, ``"bridge"`` or ``"nce"``; ``"shadow"`` along training,
-        ``"separate"`` in a difference of models that have no path to each other.
+        ``"exact"``, ``"ais"``, ``"bridge"`` or ``"nce"``; ``"importance"`` from noise after
+        learning by conditional noise, ``"shadow"`` along training, ``"separate"`` in a difference
+        of models that have no path to each other.
     converged : bool
         Whether the interval may be believed as far as the run itself can tell.
     n_chains, n_temperatures : int
         What was run, 0 if exact; of ``"nce"`` the rows that are no noise, and the temperatures
-        that they were drawn with, 0 if none.
+        that they were drawn with, 0 if none; of ``"importance"`` the rows of noise.
     level : float
         Level of the interval.
     second_opinion, second_stderr : float
@@ -161,7 +162,7 @@ class LogPartition:
             return f"{self.value:.6f} (exact)"
         doubt = "" if self.converged else ", not converged"
         run = f"{self.n_chains} chains × {self.n_temperatures} temperatures"
-        run = f"{self.n_chains} rows" if self.method == "nce" else run
+        run = f"{self.n_chains} rows" if self.method in ("nce", "importance") else run
         run = f"{self.method}, {run}, ESS {self.ess:.0f}{doubt}"
         return f"{self.value:.3f} ± {self.stderr:.3f} ({run})"
 
