@@ -13,8 +13,8 @@ from sklearn.neural_network import BernoulliRBM
 
 from skebm import (
     CDRBM,
-    NCEEstimator,
     PCDRBM,
+    NCEEstimator,
     PseudoLikelihoodIsing,
     RdmRBM,
     ScoreMatchingGaussian,
