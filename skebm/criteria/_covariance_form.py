@@ -190,7 +190,9 @@ class CovarianceForm:
             if before is not None:
                 origin = np.concatenate([before.diagonal(), before[pairs.rows, pairs.columns]])
             penalties = penalty * self.weights_of(pairs)
-            spent, far = leap(self, pairs, penalties, min(directions, max_sweeps - total), origin)
+            spent, far = leap(
+                self, pairs, penalties, min(directions, max_sweeps - total), origin
+            )
             before, K = K, pairs.toarray()
             total, directions = total + spent, directions * (1 + far)
         slopes, violation = self._judged(K, penalty)
