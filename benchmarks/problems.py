@@ -16,6 +16,9 @@ from benchmarks import (
     ising_densities,
     ising_speed,
     ising_structure,
+    nce_asymptotics,
+    nce_slopes,
+    nce_speed,
     search,
     speed,
 )
@@ -178,6 +181,24 @@ def gaussian_densities(problem, folder):
     yield from map(_rounded, gaussian_real.densities(problem, folder))
 
 
+# -- noise-contrastive estimation ------------------------------------------------------------
+
+
+def nce_speeds(problem, folder):
+    """Time noise-contrastive estimation beside PyTorch, to the same loss."""
+    yield from map(_rounded, nce_speed.times(problem, folder))
+
+
+def nce_errors(problem, folder):
+    """How errors fall with rows."""
+    yield from map(_rounded, nce_slopes.slopes(problem, folder))
+
+
+def nce_variances(problem, folder):
+    """Variances of estimates beside theory, and coverage of intervals."""
+    yield from map(_rounded, nce_asymptotics.asymptotics(problem, folder))
+
+
 KINDS = {
     "likelihood": likelihoods,
     "known log Z": known_log_z,
@@ -192,6 +213,9 @@ KINDS = {
     "gaussian speed": gaussian_speeds,
     "gaussian graphs": gaussian_graphs,
     "gaussian densities": gaussian_densities,
+    "nce speed": nce_speeds,
+    "nce slopes": nce_errors,
+    "nce asymptotics": nce_variances,
 }
 
 

@@ -6,10 +6,11 @@ between the two ``speed`` comments of the README and draws ``docs/speed.png``. T
 of ``ising_speed.csv``, ``structure.csv`` and ``densities.csv`` between the two ``Ising`` comments,
 that of ``flips.csv`` between the two ``flips`` comments, that of ``search.csv`` between the two
 ``search`` comments, those of ``gaussian_speed.csv``, ``gaussian_graphs.csv`` and
-``gaussian_real.csv`` between the two ``Gaussian`` comments with ``docs/gaussian.png``, where these
-files are there. With ``--targets`` it does nothing but compare results with the targets of
-``config.toml``, and ends with status 1 if one is missed or not measured. Result files that lack a
-row are refused.
+``gaussian_real.csv`` between the two ``Gaussian`` comments with ``docs/gaussian.png``, those of
+``nce_asymptotics.csv``, ``nce_slopes.csv`` and ``nce_speed.csv`` between the two ``NCE`` comments
+with ``docs/nce.png``, where these files are there. With ``--targets`` it does nothing but compare
+results with the targets of ``config.toml``, and ends with status 1 if one is missed or not
+measured. Result files that lack a row are refused.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from benchmarks import (
     gaussian_tables,
     ising_quality_tables,
     ising_tables,
+    nce_tables,
     search_tables,
     tables,
 )
@@ -66,6 +68,9 @@ def main(arguments=None):
     if gaussian := gaussian_section(settings, options.results, options.picture.parent):
         sections["Gaussian"] = gaussian
         print(gaussian)
+    if contrasts := nce_section(settings, options.results, options.picture.parent):
+        sections["NCE"] = contrasts
+        print(contrasts)
     rewrite(options.readme, sections)
     draw(scaling, options.picture)
     print(f"wrote {options.readme.name} and {options.picture.name}")
@@ -91,6 +96,16 @@ def gaussian_section(settings, folder, pictures):
         parts.append(gaussian_tables.section(*speed))
     parts += [gaussian_quality_tables.section(found)] if found else []
     return "".join(parts)
+
+
+def nce_section(settings, folder, pictures):
+    """The text of the README about noise-contrastive estimation; draws its picture."""
+    found = measured(settings, folder, nce_tables.PARTS)
+    if slopes := found.get("nce_slopes"):
+        from benchmarks.nce_figure import draw
+
+        draw(slopes[1], pictures / "nce.png")
+    return nce_tables.section(found) if found else ""
 
 
 def measured(settings, folder, names):

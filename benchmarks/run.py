@@ -1,9 +1,9 @@
 """Run problems of ``config.toml``: ``python -m benchmarks.run NAME... --data FOLDER``.
 
 Writes ``results/NAME.csv``: a header of lines that begin with ``#`` and say what ran where, then
-a table. The problems ``digits``, ``scaling``, ``coverage`` and ``structure`` need no folder. A
-trial with ``--only``, ``--library``, ``--seconds``, ``--repetitions`` or ``--quick`` needs another
-``--output`` than the tracked results.
+a table. The problems ``digits``, ``scaling``, ``coverage``, ``structure`` and those that begin with
+``nce`` need no folder. A trial with ``--only``, ``--library``, ``--seconds``, ``--repetitions`` or
+``--quick`` needs another ``--output`` than the tracked results.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def shown(problem, rows):
 SHOWN = (
     "seconds", "held_out", "loglik", "lower", "upper", "error", "stderr_log_z", "converged",
     "coverage", "coverage_of_all", "ess_ratio", "mse", "mse_seconds", "tracked_seconds", "extra",
-    "rows_needed",
+    "rows_needed", "b_rmse", "log_z_rmse", "parameters", "parameters_z", "log_z", "log_z_z",
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ _OWN = ("seconds", "share_of_peak", "times_gemm", "megabytes", "times_given", "p
 _TEXT = (
     "row", "name", "job", "library", "sweep", "data", "input", "cache", "unit", "family", "params",
     "model", "graph", "method", "design", "support", "source",
+    "noise",
 )  # fmt: skip
 
 COLUMNS = ("job", "skebm", "of sgemm", "× BernoulliRBM", "× rbms", "× one thread", "in comparison")

@@ -7,6 +7,7 @@ from benchmarks import (
     gaussian_quality_tables,
     gaussian_tables,
     ising_tables,
+    nce_tables,
     tables,
 )
 
@@ -19,6 +20,9 @@ FIGURES = {
     "ising speed": ising_tables.figures,
     "gaussian speed": gaussian_tables.figures,
     "gaussian graphs": gaussian_quality_tables.figures,
+    "nce speed": nce_tables.figures,
+    "nce slopes": nce_tables.slope_figures,
+    "nce asymptotics": nce_tables.variance_figures,
 }
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.neural_network import BernoulliRBM
 from skebm import (
     CDRBM,
     PCDRBM,
+    NCEEstimator,
     PseudoLikelihoodIsing,
     RdmRBM,
     ScoreMatchingGaussian,
@@ -47,7 +49,9 @@ def small_grid(n_rows, n_columns):
         {"model": [ScoreMatchingGaussian()], "model__alpha": [0.1, 0.03], "model__ridge": [0.01]},
         {"model": [EmpiricalCovariance(), GraphicalLasso(0.1), GraphicalLasso(max_iter=-1)]},
         {"model": [GaussianMixture(random_state=0)], "model__n_components": [1, 2]},
-    ]
+        {"model": [NCEEstimator(random_state=0)], "model__noise": ["gaussian"],
+         "model__noise_ratio": [3]},
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -61,7 +65,7 @@ def chain():
 def table(text):
     """The rows of the printed table without their times."""
     lines = text[text.index("---") :].splitlines()[1:6]
-    return [(line[:46], line.split("s  ")[-1]) for line in lines]
+    return [(line[:54], line.split("s  ")[-1]) for line in lines]
 
 
 def test_help_says_what_it_does():
@@ -142,20 +146,34 @@ def test_the_table_of_continuous_models(small, chain, capsys):
     np.savez("X.npz", chain)
     assert __main__.main(["--data", "X.npz"]) == 0
     shown = capsys.readouterr().out
-    rows = shown[shown.index("---") :].splitlines()[1:6]
+    rows = shown[shown.index("---") :].splitlines()[1:7]
     names = [row.split()[0] for row in rows]
-    assert set(names[:4]) == {"ScoreMatchingGaussian", "EmpiricalCovariance", "GraphicalLasso",
-                              "GaussianMixture"}  # fmt: skip
-    assert names[4] == "independent"
+    assert set(names[:5]) == {"ScoreMatchingGaussian", "EmpiricalCovariance", "GraphicalLasso",
+                              "GaussianMixture", "NCEEstimator"}  # fmt: skip
+    assert names[5] == "independent"
     likelihoods = dict(zip(names, (float(row.split(" ± ")[0].split()[-1]) for row in rows)))
     train, test = _continuous.train_test_split(chain, test_size=0.25, random_state=0)
     scale = _continuous.StandardScaler().fit(train)
     exact = EmpiricalCovariance().fit(scale.transform(train)).score(scale.transform(test))
     assert likelihoods["EmpiricalCovariance"] == pytest.approx(exact, abs=6e-4)
     assert min(likelihoods, key=likelihoods.get) == "independent"
-    held_out = max(float(row.split(" ± ")[0].split()[-2]) for row in rows[:4])
+    held_out = max(float(row.split(" ± ")[0].split()[-2]) for row in rows[:5])
     assert f"Chosen by held-out log-likelihood, {held_out:.3f} nats in the mean" in shown
-    assert all("exact" in row for row in rows)
+    contrasted = rows[names.index("NCEEstimator")]
+    assert "noise gaussian, noise_ratio 3" in contrasted and "(nce, " in contrasted
+    assert likelihoods["NCEEstimator"] == pytest.approx(exact, abs=0.3)
+    assert all("exact" in row for row in rows if row != contrasted)
+
+
+@pytest.mark.parametrize("changed, counts", [
+    ({}, True), ({"stderr": 1.5}, False), ({"converged": False}, False),
+])  # fmt: skip
+def test_likelihoods_that_log_z_may_have_won_do_not_count(chain, changed, counts):
+    pipeline = _continuous._pipeline(NCEEstimator(random_state=0)).fit(chain)
+    model = pipeline[-1]
+    found = {"stderr": 0.1, "converged": True} | changed
+    model._kept_log_partition = SimpleNamespace(value=model.log_partition_.value, **found)
+    assert np.isfinite(_continuous._score(pipeline, chain)) == counts
 
 
 def test_strongest_edges_are_those_of_the_truth(small, chain, capsys):
@@ -198,9 +216,10 @@ def test_without_a_file_both_jobs_run(small, matrix, chain, capsys, monkeypatch)
 def test_the_real_data_and_grids_fit_together():
     data = _data.measurements()
     assert data.X.shape == (569, 30) == (569, len(data.columns))
-    assert len(_search.ParameterGrid(_continuous.grid(284, 30))) == 13
+    assert len(_search.ParameterGrid(_continuous.grid(284, 30))) == 17
     models = [part["model"][0] for part in _continuous.grid(50, 4000)]
-    assert not any(isinstance(model, GraphicalLasso | GaussianMixture) for model in models)
+    out = GraphicalLasso | GaussianMixture | NCEEstimator
+    assert not any(isinstance(model, out) for model in models)
 
 
 def test_progress_shows_the_best_mean_over_folds(capsys):

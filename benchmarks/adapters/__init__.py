@@ -5,7 +5,8 @@ the library. A library that is timed has what its rows need: ``update_seconds``,
 ``temperature_seconds`` (annealed) and ``state_seconds`` (exact). Where errors of AIS are compared
 too, ``log_z(parameters, base_means, n_chains, n_temperatures, seed)`` returns one estimate. Sparse
 Gaussian models are timed by ``precision(S, alpha, tol)`` at one of ``TOLERANCES``, ``LOSS`` says of
-which loss.
+which loss; noise-contrastive losses by ``descend(contrast, n_threads, goal, max_iter)``, which
+returns :class:`benchmarks.nce_trace.Evaluations`.
 """
 
 import importlib
@@ -35,6 +36,7 @@ LIBRARIES = {
     "scikit-learn defaults": "benchmarks.adapters.graphical_lasso_defaults",
     "skglm GraphicalLasso": "benchmarks.adapters.skglm_graphical",
     "plain loops": "benchmarks.adapters.plain_descent",
+    "PyTorch L-BFGS": "benchmarks.adapters.torch",
 }
 
 # Rows that a library learns from before the clock starts, so that nothing is compiled after.

@@ -12,13 +12,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skebm import ScoreMatchingGaussian
+from skebm import NCEEstimator, ScoreMatchingGaussian
 from skebm._command._graph import print_edges, sure_pairs
 from skebm._command._picture import draw_graph
 from skebm._command._search import N_FOLDS, SEED, print_chosen, search
 
 # Columns beyond which a fit of some peers takes minutes.
 _MOST_COLUMNS = 100
+
+# Columns beyond which noise is too far from the data, and standard error of log Z beyond which a
+# likelihood does not count, in nats.
+_MOST_CONTRASTED, _MOST_ERROR = 40, 1.0
 
 # Share below zero from which a normal distribution is a poor model of what is never negative.
 _BELOW = 0.05
@@ -37,6 +41,9 @@ def grid(n_rows, n_columns):
     if n_columns <= _MOST_COLUMNS:
         parts.append({"model": [lasso], **alphas})
         parts.append({"model": [mixture], "model__n_components": [1, 2, 3]})
+    if n_columns <= _MOST_CONTRASTED:
+        noises = {"model__noise": ["gaussian", "student_t"], "model__noise_ratio": [3, 10]}
+        parts.append({"model": [NCEEstimator(random_state=SEED)], **noises})
     return parts
 
 
@@ -66,6 +73,8 @@ def _print_remarks(train, columns):
     """What the search leaves out, if anything."""
     if train.shape[1] > _MOST_COLUMNS:
         print(f"More than {_MOST_COLUMNS} columns: GraphicalLasso and GaussianMixture stay out.")
+    if train.shape[1] > _MOST_CONTRASTED:
+        print(f"More than {_MOST_CONTRASTED} columns: NCEEstimator stays out.")
     low = train.min(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         below = norm.cdf(-train.mean(axis=0) / train.std(axis=0))
@@ -82,7 +91,12 @@ def _pipeline(model):
 
 
 def _score(pipeline, X):
-    return _with_likelihood(pipeline[-1]).score(pipeline[:-1].transform(X))
+    model = _with_likelihood(pipeline[-1])
+    if isinstance(model, NCEEstimator):  # its log Z has an error, which must not win the search
+        found = model.log_partition_
+        if not (found.converged and found.stderr <= _MOST_ERROR):
+            return np.nan
+    return model.score(pipeline[:-1].transform(X))
 
 
 def _with_likelihood(model):
@@ -107,11 +121,14 @@ def _compare(winners, train, test):
 
 def _settings(parameters):
     chosen = {key.split("__")[1]: value for key, value in parameters.items() if key != "model"}
-    return ", ".join(f"{key} {value:g}" for key, value in chosen.items())
+    return ", ".join(
+        f"{key} {value if isinstance(value, str) else format(value, 'g')}"
+        for key, value in chosen.items()
+    )
 
 
 _HEADING = (
-    f"{'estimator':<21} {'settings':<23} {'held out':>8}  {'log-likelihood':>16} {'fit':>8}  log Z"
+    f"{'estimator':<21} {'settings':<31} {'held out':>8}  {'log-likelihood':>16} {'fit':>8}  log Z"
 )
 
 
@@ -125,7 +142,7 @@ def _fit_and_print(name, settings, held_out, pipeline, train, test):
     rows = model.score_samples(pipeline[:-1].transform(test))
     doubt = any(issubclass(each.category, ConvergenceWarning) for each in said)
     print(
-        f"{name:<21} {settings:<23} {held_out:>8}  {rows.mean():>8.3f} ± "
+        f"{name:<21} {settings:<31} {held_out:>8}  {rows.mean():>8.3f} ± "
         f"{rows.std(ddof=1) / np.sqrt(len(rows)):.3f} {seconds:>6.2f} s  {_log_partition(model)}"
         f"{', not converged' if doubt else ''}",
         flush=True,
