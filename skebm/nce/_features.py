@@ -4,7 +4,7 @@ import numpy as np
 
 from skebm.criteria.noise_contrastive import Features
 from skebm.nce._family import Family, indexed
-from skebm.nce._user import name_of
+from skebm.nce._given import as_numbers, name_of
 
 
 class FeaturesRule:
@@ -77,9 +77,10 @@ class ExponentialFamily(Family):
     def _called(self, X):
         name, given = f"features {name_of(self.features)!r}", X.copy()
         try:
-            phi = np.asarray(self.features(given), dtype=np.float64)
+            phi = self.features(given)
         except Exception as error:
             raise RuntimeError(f"{name} raised {type(error).__name__}: {error}") from error
+        phi = as_numbers(name, phi)
         if phi.ndim != 2 or len(phi) != len(X) or not phi.shape[1]:
             raise ValueError(
                 f"{name} must return shape ({len(X)}, n_params) for {len(X)} rows, got {phi.shape}."
