@@ -330,6 +330,22 @@ def test_an_energy_that_mixes_rows(X):
         NCEEstimator(energy, init=[0.5], random_state=0).fit(X)
 
 
+def test_features_that_mix_rows(X):
+    with pytest.raises(ValueError, match=r"'features' must give each row features of its own"):
+        features = lambda X: (X - X.mean()) ** 2  # noqa: E731
+        features.__name__ = "features"
+        NCEEstimator(ExponentialFamily(features), random_state=0).fit(X)
+
+
+def test_features_may_be_of_any_numbers(X):
+    """Truth values and float32 too: only energies are told apart by small differences."""
+    exact = NCEEstimator(ExponentialFamily(lambda X: X > 0.5), random_state=0).fit(X)
+    for kind in (np.int8, np.float32, np.float64):
+        family = ExponentialFamily(lambda X, kind=kind: (X > 0.5).astype(kind))
+        model = NCEEstimator(family, random_state=0).fit(X)
+        np.testing.assert_array_equal(model.params_, exact.params_)
+
+
 def test_a_compiled_energy_with_threads_of_its_own(X):
     """Such a one inside of our threads ends the process; it is refused before it is compiled."""
 

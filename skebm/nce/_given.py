@@ -45,13 +45,11 @@ class Whose(NamedTuple):
 
     def part(self, chosen):
         """Those of a slice, or of some indices."""
-        if self.places is None:
-            chosen = np.arange(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen
-            return Whose(self.word, chosen)
-        n = len(self.places)
         if isinstance(chosen, slice):
             chosen = np.arange(chosen.start, chosen.stop)
-        return Whose(self.word, self.places[np.minimum(chosen, n - 1)])
+        if self.places is not None:
+            chosen = self.places[np.minimum(chosen, len(self.places) - 1)]
+        return Whose(self.word, chosen)
 
 
 X_ROWS, NOISE_ROWS = Whose("X"), Whose("the noise")
@@ -213,8 +211,11 @@ def shown(vector):
     return np.array2string(np.asarray(vector), precision=6, threshold=10, edgeitems=4)
 
 
-def as_numbers(name, values):
-    """What a function returned as float64, tensors of other libraries included."""
+def as_numbers(name, values, precise=True):
+    """What a function returned as float64, tensors of other libraries included.
+
+    ``precise`` says that it must have been computed so.
+    """
     try:
         if hasattr(values, "detach"):
             values = values.detach().cpu().numpy()
@@ -225,7 +226,8 @@ def as_numbers(name, values):
         raise TypeError(f"{name} must return numbers, got {type(values).__name__}.") from error
     if np.iscomplexobj(values):
         raise TypeError(f"{name} must return real numbers, got {values.dtype}.")
-    check_precision(name, values.dtype)
+    if precise:
+        check_precision(name, values.dtype)
     return numbers
 
 
