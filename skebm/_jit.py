@@ -202,46 +202,68 @@ def is_compiled(function):
     return numba.extending.is_jitted(function)
 
 
+# What is said of a chunk: that it was not finished; else 0, or of the first row r that a function
+# changed 2 (r + 1), with this on top if it changed theta.
+UNDONE, CHANGED_THETA = -1, 1
+
+
+@anywhere
+def changed(x, row, point, theta):
+    """0, or 2 where a function changed its row, or 2 + CHANGED_THETA."""
+    for i in range(x.shape[0]):
+        if x[i] != row[i]:
+            return 2
+    for j in range(theta.shape[0]):
+        if point[j] != theta[j]:
+            return 2 + CHANGED_THETA
+    return 0
+
+
 @functools.lru_cache(maxsize=64)
 def loops_over(energy):
     """Kernels for a compiled function ``energy(theta, x)``: its values, and weighted slopes.
 
-    It gets copies, so that what it does to its arguments is noticed: ``status`` (chunks,) is then
-    the row after, minus that if it was ``theta``. Nothing that raises can be told from within
-    threads; ``out`` keeps what it had.
+    It gets copies, so that what it does to its arguments is noticed. ``status`` (chunks,) begins
+    as UNDONE: an error within threads cannot be told otherwise. Slopes leave out rows where an
+    energy is not finite.
     """
 
     def fill_energies(theta, X, out, status):
         n, p = X.shape
         for chunk in numba.prange(status.shape[0]):
-            point, x = theta.copy(), np.empty(p)
+            point, x, mark = theta.copy(), np.empty(p), 0
             for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
                 x[:] = X[r]
                 out[r] = energy(point, x)
-                for i in range(p):
-                    if x[i] != X[r, i]:
-                        status[chunk] = r + 1
-                for j in range(theta.shape[0]):
-                    if point[j] != theta[j]:
-                        status[chunk] = -r - 1
+                found = changed(x, X[r], point, theta)
+                if found and not mark:
+                    mark = 2 * r + found
+            status[chunk] = mark
 
-    def add_slopes(theta, steps, X, weights, parts):
+    def add_slopes(theta, steps, X, weights, parts, status):
         n, p = X.shape
-        for chunk in numba.prange(parts.shape[0]):
-            point, x = theta.copy(), np.empty(p)
+        for chunk in numba.prange(status.shape[0]):
+            moved, point, x, mark = theta.copy(), theta.copy(), np.empty(p), 0
             for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
                 x[:] = X[r]
                 for j in range(theta.shape[0]):
-                    point[j] = theta[j] + steps[j]
+                    moved[j] = point[j] = theta[j] + steps[j]
                     above = energy(point, x)
-                    point[j] = theta[j] - steps[j]
+                    found = changed(x, X[r], point, moved)
+                    moved[j] = point[j] = theta[j] - steps[j]
                     below = energy(point, x)
-                    point[j] = theta[j]
-                    parts[chunk, j] += weights[r] * ((above - below) / (2.0 * steps[j]))
+                    found = max(found, changed(x, X[r], point, moved))
+                    moved[j] = point[j] = theta[j]
+                    if found and not mark:
+                        mark = 2 * r + found
+                    rise = above - below
+                    if np.isfinite(rise):
+                        parts[chunk, j] += weights[r] * (rise / (2.0 * steps[j]))
+            status[chunk] = mark
 
     return (
         Kernel(fill_energies, ("out", "status"), cache=False),
-        Kernel(add_slopes, ("parts",), cache=False),
+        Kernel(add_slopes, ("parts", "status"), cache=False),
     )
 
 

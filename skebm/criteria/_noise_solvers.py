@@ -184,6 +184,8 @@ class _Search:
 
         def value_and_slopes(u):
             point = self.problem.at(origin + scaling.forth(u))
+            if not np.isfinite(point.value):
+                return self._beyond(u - scaling.of_point(self.lowest.x - origin), scaling)
             small = np.abs(point.slopes).max() <= self.tol
             if point.value <= self.lowest.value or small:
                 self.lowest = point
@@ -206,6 +208,15 @@ class _Search:
             return True
         self.flat = found.status != 1
         return False
+
+    def _beyond(self, step, scaling):
+        """What stands in for a loss that is not finite: a parabola that leads back to 1/4 a step.
+
+        The line search takes no infinities.
+        """
+        slopes = scaling.back(self.lowest.slopes)
+        fall = max(abs(float(slopes @ step)), 1e-8 * max(1.0, abs(self.lowest.value)))
+        return self.lowest.value + fall, 3.0 * fall * step / (step @ step)
 
 
 class _Enough(Exception):
@@ -237,6 +248,12 @@ class _Scaling(NamedTuple):
             return u / self.factor
         with single_threaded_blas:
             return linalg.solve_triangular(self.factor, u, lower=True, trans="T")
+
+    def of_point(self, x):
+        """u of x."""
+        if self.factor.ndim == 1:
+            return x * self.factor
+        return np.einsum("ij,i->j", self.factor, x)
 
     def back(self, slopes):
         """Slopes by u, of those by x."""

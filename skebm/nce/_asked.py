@@ -4,6 +4,7 @@ import inspect
 import numbers
 
 import numpy as np
+from sklearn.base import clone
 
 from skebm._jit import is_compiled
 from skebm._validation import Choice, Jobs, Number, RandomState, positive_integer
@@ -46,6 +47,11 @@ class EnergyRule:
                 raise TypeError(f"{accepted}, got the class {value.__name__}{said}.")
         elif not isinstance(value, Family) and not callable(value):
             raise TypeError(f"{accepted}, got {value!r}.")
+        elif is_compiled(value) and getattr(value, "targetoptions", {}).get("parallel"):
+            raise ValueError(
+                f"{name} must be compiled without parallel=True, got {value.__name__!r}: rows are "
+                "shared among threads here, and a function of one row must not start its own."
+            )
 
 
 class FunctionRule:
@@ -118,7 +124,7 @@ def family_of(estimator):
     if not isinstance(energy, Family):
         return None
     energy.check()
-    return energy
+    return clone(energy)  # what is done to it afterwards does not change what was learned
 
 
 def given_of(energy, gradient):

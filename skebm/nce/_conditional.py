@@ -7,6 +7,7 @@ import numpy as np
 from skebm._rng import derive_seed
 from skebm.criteria._noise_pairs import PairProblem, filled, sample_of_pairs
 from skebm.criteria.noise_contrastive import Sample
+from skebm.nce._given import NOISE_ROWS
 from skebm.nce._noises import noise_of
 from skebm.nce._setting import covering
 from skebm.nce._user import GivenForm
@@ -40,6 +41,7 @@ def pair_problem(estimator, setting, family, given, start):
     X, l2 = filled(X), estimator.l2
     if family is None:
         form = GivenForm(given, X, steps.reshape(-1, X.shape[1]), len(start.theta))
+        given.known_energies(start.theta, form.noise, NOISE_ROWS)
         sample, shares = sample_of_pairs(X[:, :0], weights, steps[:, :, :0])
         l2 = np.full(len(start.theta), float(l2))
     else:
@@ -62,6 +64,7 @@ def reference(estimator, setting, family, given, start, theta):
     log_noise = covering(noise, rows, "noise")
     if family is None:
         form, Z = GivenForm(given, rows[:0], rows, len(theta)), rows[:, :0]
+        given.known_energies(theta, rows, NOISE_ROWS)
     else:
         form = family.form(rows.shape[1])
         Z = estimator._rows_of(family, start.units, setting.coding, rows)

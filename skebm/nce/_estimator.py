@@ -97,6 +97,15 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     estimates is (1 + 1 / nu) times that of maximum likelihood; noise somewhat wider than the data
     costs less for scales. The noise is drawn once, so that the loss is a fixed function.
 
+    Your own functions have to compute in float64 and to give each row an energy of its own, finite
+    for rows of data; the search backs off from parameters where it is not. An evaluation of the
+    loss calls the energy once for each row of data and noise, and 2k times more where slopes are
+    central differences. A ``gradient`` saves these, but gives sums over rows only: with up to 30
+    parameters the curvature that a search is scaled by, and with up to 500 the standard errors,
+    take another 2k calls for each row and pass, of which standard errors make three. The first
+    fit of a compiled energy takes some seconds to compile; loops on threads are compiled only if
+    there are more than 16,384 rows, noise included.
+
     Standard errors are those of the sandwich I^-1 V I^-1, I the information of the classifier and
     V the variance of its slopes over data and noise. They hold if the model is right; ``l2`` biases
     estimates by what no error knows. Weights are counts.

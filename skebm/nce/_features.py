@@ -4,7 +4,10 @@ import numpy as np
 
 from skebm.criteria.noise_contrastive import Features
 from skebm.nce._family import Family, indexed
-from skebm.nce._user import name_of
+from skebm.nce._given import as_numbers, name_of, shown
+
+# Difference, in units of the largest feature, beyond which features of a row depend on others.
+_MIXED = 1e-5
 
 
 class FeaturesRule:
@@ -53,7 +56,15 @@ class ExponentialFamily(Family):
 
     def bound(self, X):
         """A copy that knows how many features there are."""
-        phi = self._called(X[:2])
+        phi, alone = self._called(X[:2]), self._called(X[:1])
+        if (
+            alone.shape[1] != phi.shape[1]
+            or np.abs(alone - phi[:1]).max() > _MIXED * abs(phi).max()
+        ):
+            raise ValueError(
+                f"features {name_of(self.features)!r} must give each row features of its own: row "
+                f"0 has {shown(phi[0])} before another row, and {shown(alone[0])} by itself."
+            )
         known = ExponentialFamily(self.features)
         known._n_params = phi.shape[1]
         return known
@@ -77,9 +88,10 @@ class ExponentialFamily(Family):
     def _called(self, X):
         name, given = f"features {name_of(self.features)!r}", X.copy()
         try:
-            phi = np.asarray(self.features(given), dtype=np.float64)
+            phi = self.features(given)
         except Exception as error:
             raise RuntimeError(f"{name} raised {type(error).__name__}: {error}") from error
+        phi = as_numbers(name, phi, precise=False)
         if phi.ndim != 2 or len(phi) != len(X) or not phi.shape[1]:
             raise ValueError(
                 f"{name} must return shape ({len(X)}, n_params) for {len(X)} rows, got {phi.shape}."

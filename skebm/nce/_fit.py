@@ -12,6 +12,7 @@ from skebm._validation import check_parameters
 from skebm._warn import warn
 from skebm.nce._asked import RULES, check_together, family_of, given_of
 from skebm.nce._family import Report, Units, indexed
+from skebm.nce._given import Whose
 from skebm.nce._outcome import contrasted, stepped
 from skebm.nce._setting import Coding, setting_of, weighted_rows
 from skebm.partition import LogPartition
@@ -94,25 +95,26 @@ class LearnsByContrast:
         check_parameters(RULES, self.get_params(deep=False), name)
         check_together(self)
         with all_or_nothing(self), threads(self.n_jobs):
-            rows, weights = weighted_rows(self, X, sample_weight)
-            complaints, remarks = self._learn(rows, weights, sample_weight is not None)
+            rows = weighted_rows(self, X, sample_weight)
+            complaints, remarks = self._learn(*rows, sample_weight is not None)
         if complaints:
             warn(f"{name}: {' '.join(complaints)}", ConvergenceWarning)
         if remarks:
             warn(f"{name}: {' '.join(remarks)}", UserWarning)
         return self
 
-    def _learn(self, X, weights, weighted):
+    def _learn(self, X, weights, places, weighted):
         entropy, family = draw_entropy(self.random_state), family_of(self)
         if family is not None:
             family = family.bound(X)
-        setting = setting_of(self, X, weights, weighted, family, entropy)
+        setting = setting_of(self, X, weights, places, weighted, family, entropy)
         own = self.energy, self.gradient
         given = given_of(*own) if family is None else None
         n_params = len(self.init) if family is None else len(family.names(X.shape[1]))
         start = self._start(setting, family, n_params, entropy)
         if given is not None:
-            given.check(start.theta, setting.X)
+            given.data = Whose("the data", places)
+            given.check(start.theta, setting.X, setting.noise_rows)
         if self.solver == "newton" and (family is None or not family.form(X.shape[1]).linear):
             raise ValueError(
                 "solver='newton' is for energies that are linear in their parameters; take 'lbfgs' "
@@ -125,7 +127,10 @@ class LearnsByContrast:
             outcome.noise, outcome.n_noise, setting.ratio, entropy,
             weights @ setting.coding.bits(X) / weights.sum(),
         )  # fmt: skip
-        return self._keep(setting, outcome, learned)
+        complaints, remarks = self._keep(setting, outcome, learned)
+        if complaints and given is not None:  # a gradient may be right at the start only
+            complaints.extend(filter(None, [given.doubt(outcome.theta, setting.X)]))
+        return complaints, remarks
 
     # -- before --------------------------------------------------------------------------------
 

@@ -98,8 +98,9 @@ class ContrastedModel(UnnormalizedModel):
         Returns
         -------
         float
-            Largest difference over rows and parameters, relative to the largest slope of a row (or
-            to 1): some 1e-9 for a right gradient.
+            Largest difference over rows and parameters: some 1e-9 for a right gradient. It is
+            relative to the largest slope of the parameter over the rows, if the energy is your own;
+            to the largest slope of the row (or to 1), if it is built in.
 
         Examples
         --------
@@ -238,7 +239,7 @@ class ContrastedModel(UnnormalizedModel):
         learned = self._learned
         with threads(self.n_jobs):
             if learned.family is None:
-                return learned.c - given_of(*learned.own).energies(learned.theta, X)
+                return learned.c - given_of(*learned.own).known_energies(learned.theta, X)
             sample = _sample(self._internal_rows(X))
             form = learned.family.form(X.shape[1])
             found = form.evaluate(sample, learned.theta, learned.c).margins.ravel()[: len(X)]

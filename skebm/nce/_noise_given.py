@@ -1,5 +1,6 @@
 """Noises that a user gives: frozen distributions of SciPy, and objects of their own."""
 
+import contextlib
 import copy
 import inspect
 
@@ -25,7 +26,7 @@ _CALLED = {
 class GivenNoise:
     """A user's object with ``sample`` and ``log_prob``, whose answers are looked at.
 
-    What has a method ``fit`` is copied and fitted to the data, but for what scikit-learn's
+    It is copied. What has a method ``fit`` is fitted to the data, but for what scikit-learn's
     ``FrozenEstimator`` holds, whose ``fit`` does nothing.
 
     Parameters
@@ -45,7 +46,7 @@ class GivenNoise:
         self.name = type(noise).__name__
 
     def fit(self, X, sample_weight=None):
-        """Fit a copy of what can be fitted."""
+        """Copy the noise, and fit the copy if it can be fitted."""
         X = np.asarray(X, dtype=np.float64)
         self.n_features_in_ = X.shape[1]
         if hasattr(self.noise, "fit"):
@@ -62,6 +63,9 @@ class GivenNoise:
                 options["sample_weight"] = weights[weights > 0]
             noise.fit(X[weights > 0].copy(), **options)
             self.noise = noise
+        else:
+            with contextlib.suppress(Exception):  # what cannot be copied is taken as it is
+                self.noise = self._copy()
         return self
 
     def sample(self, n_samples=1, random_state=None):
@@ -80,8 +84,8 @@ class GivenNoise:
         self._check_draws(method, X)
         return X
 
-    def log_prob(self, X):
-        """Checked log-densities, (n_samples,) float64."""
+    def log_prob(self, X, places=None):
+        """Checked log-densities, (n_samples,) float64; ``places`` are numbers of rows."""
         X = checked_rows(self, X)
         found = self._called(self._weighing, self._evaluate, X.copy())
         method = f"noise: {self.name}.{self._weighing}"
@@ -96,8 +100,9 @@ class GivenNoise:
         if not good.all():
             row = int(np.argmin(good))
             why = " there: noise has to cover the data" if found[row] == -np.inf else ""
+            number = row if places is None else places[row]
             raise ValueError(
-                f"{method} must be finite, found {found[row]:g} in row {row}{why} (the row is "
+                f"{method} must be finite, found {found[row]:g} in row {number}{why} (the row is "
                 f"{_short(X[row])})."
             )
         return found

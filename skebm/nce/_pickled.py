@@ -5,13 +5,13 @@ import sys
 
 from skebm._jit import is_compiled
 
-# Picklers that carry functions by value, lambdas included.
-_BY_VALUE = ("cloudpickle", "dill")
+# What copies functions as they are, and picklers that carry them by value, lambdas included.
+_AS_THEY_ARE = {"copy", "cloudpickle", "dill"}
 
 
 def check_picklable(estimator):
     """Raise if a function of the user cannot be found by its name when it is loaded again."""
-    if _by_value():
+    if _takes_all_functions():
         return
     for name, value in estimator.get_params(deep=True).items():
         if not callable(value) or is_compiled(value) or hasattr(value, "get_params"):
@@ -27,12 +27,12 @@ def check_picklable(estimator):
             ) from error
 
 
-def _by_value():
-    """Whether a pickler that carries functions by value is at work."""
+def _takes_all_functions():
+    """Whether what asks is a copier, or a pickler that carries functions by value."""
     frame = sys._getframe(1)
     while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if any(name in module for name in _BY_VALUE):
+        package = frame.f_globals.get("__name__", "").split(".")[0]
+        if package in _AS_THEY_ARE:
             return True
         frame = frame.f_back
     return False

@@ -1,5 +1,6 @@
 """What a fit starts from: rows in the codes of energy and noise, noise rows, and densities."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from skebm._rng import derive_seed
 from skebm._validation import check_real, check_sample_weight, column_name
 from skebm.nce._family import BINARY, REAL
+from skebm.nce._noise_given import GivenNoise
 from skebm.nce._noises import noise_of
 
 _NOISE = 121  # purpose of random numbers
@@ -99,17 +101,24 @@ class Setting(NamedTuple):
 
 
 def weighted_rows(estimator, X, sample_weight):
-    """Rows that have a weight, and their weights."""
+    """Rows that have a weight, their weights, and their numbers in X."""
     X = checked_rows(estimator, X, reset=True)
     weights = check_sample_weight(sample_weight, len(X))
-    return X[weights > 0], weights[weights > 0]
+    places = np.flatnonzero(weights > 0)
+    return X[places], weights[places], places
 
 
-def setting_of(estimator, X, weights, weighted, family, entropy):
-    """The :class:`Setting` of a fit; ``weighted`` if the user gave weights."""
+def setting_of(estimator, X, weights, places, weighted, family, entropy):
+    """The :class:`Setting` of a fit; ``weighted`` if the user gave weights, ``places`` as above."""
     coding = coding_of(estimator, X, None if family is None else family.kind)
     bounds = (None, None) if family is None else family.bounds(X.shape[1])
     check_inside(estimator, X, *bounds)
+    is_box = isinstance(estimator.noise, str) and estimator.noise == "uniform"
+    if is_box and not coding.binary and estimator.noise_inflation < 1:
+        raise ValueError(
+            "noise_inflation must be >= 1 with noise='uniform', a box that has to hold the data, "
+            f"got {estimator.noise_inflation!r}."
+        )
     noise = noise_of(
         estimator.noise, binary=coding.binary, inflation=estimator.noise_inflation,
         low=bounds[0], high=bounds[1],
@@ -119,11 +128,34 @@ def setting_of(estimator, X, weights, weighted, family, entropy):
     if noise.is_conditional:
         return Setting(X, weights, coding, bounds, noise, None, None, float(estimator.noise_ratio))
     n_noise = max(_FEWEST, round(estimator.noise_ratio * counted))
+    check_memory(estimator, n_noise, X.shape[1], weighted)
     rows = drawn(noise, n_noise, entropy)
-    log_noise = covering(noise, coding.bits(X), "data"), covering(noise, rows, "noise")
+    log_noise = covering(noise, coding.bits(X), "data", places), covering(noise, rows, "noise")
     return Setting(
         X, weights, coding, bounds, noise, coding.codes(rows), log_noise, n_noise / counted
     )
+
+
+def check_memory(estimator, n_noise, p, weighted):
+    """A ``ValueError`` if rows of noise would take more than half of the machine's memory."""
+    most, bytes_needed = memory() // 2, 8 * n_noise * p
+    if bytes_needed > most:
+        of, remedy = "the number of rows", "a smaller noise_ratio"
+        if weighted:
+            of, remedy = "the sum of sample_weight", f"{remedy}, or smaller weights"
+        raise ValueError(
+            f"noise_ratio={estimator.noise_ratio!r} times {of} asks for {n_noise:,} rows of noise, "
+            f"{bytes_needed / 2**30:,.0f} GiB, more than half of the memory ({most / 2**30:,.0f} "
+            f"GiB). Take {remedy}."
+        )
+
+
+def memory():
+    """Bytes of the machine's memory; where it does not say, a great many."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 2**40
 
 
 def drawn(noise, n_samples, entropy):
@@ -131,14 +163,16 @@ def drawn(noise, n_samples, entropy):
     return noise.sample(n_samples, random_state=derive_seed(entropy, _NOISE))
 
 
-def covering(noise, bits, whose):
+def covering(noise, bits, whose, places=None):
     """log p_n of rows, finite, or a ``ValueError`` that names the row."""
-    found = noise.log_prob(bits)
+    named = {"places": places} if isinstance(noise, GivenNoise) else {}
+    found = noise.log_prob(bits, **named)
     if not np.isfinite(found).all():
-        row = int(np.argmin(np.isfinite(found)))
+        r = int(np.argmin(np.isfinite(found)))
+        number = r if places is None else places[r]
         raise ValueError(
-            f"noise must cover the {whose}: its log-density is {found[row]:g} in row {row}. Widen "
-            "it, or take another one."
+            f"noise must cover the {whose}: its log-density is {found[r]:g} in row {number}. "
+            "Widen it, or take another one."
         )
     return found
 

@@ -8,105 +8,34 @@ import inspect
 
 import numpy as np
 
-from skebm._jit import CHUNK, CompilationError, loops_over
+from skebm._jit import CHANGED_THETA, CHUNK, UNDONE, CompilationError, loops_over
 from skebm.criteria import _noise_kernels as kernels
 from skebm.criteria._noise_forms import Evaluation, Form, Pairs
 from skebm.criteria._noise_kernels import ROWS
 from skebm.criteria._noise_sample import in_blocks, spread
+from skebm.nce._given import (
+    NOISE_ROWS,
+    GivenEnergy,
+    as_numbers,
+    check_precision,
+    described,
+    first_line,
+    name_of,
+    shown,
+    steps_of,
+)
 
-# Steps of central differences, in units of a parameter or of one.
-_STEP = np.finfo(float).eps ** (1.0 / 3.0)
-
-# Rows of one call of a user's function, and the numbers that these may hold.
-_ROWS, _NUMBERS = 4096, 2**21
+# Numbers that features of one call may hold.
+_NUMBERS = 2**21
 
 # Energies of one row that a compiled function gives in a call of a kernel.
 _CALLS = 2**18
 
-# Relative error of a slope beyond which it is wrong: differences themselves are good to 1e-9.
-TOLERANCE = 1e-4
+# Rows up to which a second thread saves less than its loop takes to compile.
+_SERIAL = 2**14
 
 # Parameters up to which the curvature is worth as many calls of an energy that has a gradient.
 _CHEAP = 30
-
-# Rows and weights that slopes are looked at with before they are used.
-_LOOKED_AT = 5
-
-
-class GivenEnergy:
-    """E(theta, x) and its slopes as functions of rows; subclasses say how they are called.
-
-    ``name`` and ``gradient_name`` are what messages call them.
-    """
-
-    gradient_name = None
-
-    def parts_of(self, X, n_params=1):
-        """Slices of rows for one call each."""
-        step = max(1, min(_ROWS, _NUMBERS // max(1, X.shape[1])))
-        return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
-
-    def energies(self, theta, X):
-        """Checked energies of rows, (n,) float64; inf is for rows without density."""
-        out = np.empty(len(X))
-        for part in self.parts_of(X):
-            out[part] = self._checked(theta, X[part], part.start)
-        return out
-
-    def slopes(self, theta, X, weights):
-        """Sum of weights times dE / dtheta over rows, (k,) float64."""
-        total = np.zeros(len(theta))
-        for part in self.parts_of(X, len(theta)):
-            total += self._slopes(theta, X[part], weights[part])
-        return total
-
-    def _slopes(self, theta, X, weights):
-        return weights @ self.features(theta, X)
-
-    def features(self, theta, X):
-        """dE / dtheta of each row by central differences, (n, k)."""
-        steps, out = steps_of(theta), np.empty((len(X), len(theta)))
-        for j, step in enumerate(steps):
-            above, below = theta.copy(), theta.copy()
-            above[j] += step
-            below[j] -= step
-            above, below = self._checked(above, X, 0), self._checked(below, X, 0)
-            finite = np.isfinite(above) & np.isfinite(below)
-            out[:, j] = np.subtract(above, below, out=np.zeros(len(X)), where=finite)
-            out[:, j] /= 2.0 * step
-        return out
-
-    def check_slopes(self, theta, X):
-        """Largest relative error of the user's gradient on some rows, one at a time; and its row.
-
-        0 where slopes are differences anyway.
-        """
-        if self.gradient_name is None:
-            return 0.0, 0
-        expected = self.features(theta, X)
-        found = np.stack([self.slopes(theta, X[r : r + 1], np.ones(1)) for r in range(len(X))])
-        size = np.maximum(np.abs(expected).max(axis=1, keepdims=True), 1.0)
-        errors = (np.abs(found - expected) / size).max(axis=1)
-        both = self.slopes(theta, X, np.arange(1.0, len(X) + 1.0))
-        summed = np.arange(1.0, len(X) + 1.0) @ expected
-        together = np.abs(both - summed).max() / max(np.abs(summed).max(), 1.0)
-        row = int(np.argmax(errors))
-        return float(max(errors[row], together / len(X))), row
-
-    def check(self, theta, X):
-        """Raise if the gradient is not that of the energy."""
-        rows = X[:: max(1, len(X) // _LOOKED_AT)][:_LOOKED_AT]
-        error, row = self.check_slopes(theta, rows)
-        if error > TOLERANCE:
-            row *= max(1, len(X) // _LOOKED_AT)
-            raise ValueError(
-                f"{self.gradient_name} is not the gradient of {self.name}: in row {row} it differs "
-                f"from central differences by {error:.2g} of its size. It is to return the sum "
-                "over rows of w times dE / dtheta."
-            )
-
-    def _checked(self, theta, X, first):
-        raise NotImplementedError
 
 
 class RowFunctions(GivenEnergy):
@@ -119,26 +48,27 @@ class RowFunctions(GivenEnergy):
             self.gradient_name = f"gradient {name_of(gradient)!r}"
             self._slopes = self._given_slopes
 
-    def _checked(self, theta, X, first):
-        values = self._called(self._energy, self.name, (theta, X), first)
+    def _called_energies(self, theta, X, whose):
+        values = self._called(self._energy, self.name, (theta, X), whose)
         if values.shape != (len(X),):
             raise ValueError(
                 f"{self.name} must return shape ({len(X)},), one energy for each row of X, got "
-                f"{values.shape} (rows {first} to {first + len(X) - 1})."
+                f"{values.shape} ({whose.row(0)}, and {len(X) - 1} after it)."
             )
-        return finite_energies(self.name, values, first)
+        return values
 
-    def _given_slopes(self, theta, X, weights):
-        values = self._called(self._gradient, self.gradient_name, (theta, X, weights), 0)
+    def _given_slopes(self, theta, X, weights, whose):
+        values = self._called(self._gradient, self.gradient_name, (theta, X, weights), whose)
         if values.shape != theta.shape:
             raise ValueError(
                 f"{self.gradient_name} must return shape {theta.shape}, the weighted sum over "
                 f"rows, got {values.shape}."
             )
         if not np.isfinite(values).all():
-            row = next((r for r in range(len(X)) if not self._is_finite(theta, X, r)), 0)
+            r = next((r for r in range(len(X)) if not self._is_finite(theta, X, r)), 0)
             raise ValueError(
-                f"{self.gradient_name} is not finite in row {row} of a call: {X[row]}."
+                f"{self.gradient_name} must be finite where the energy is, found {shown(values)} "
+                f"in {described(whose, r, X, theta)}."
             )
         return values
 
@@ -146,22 +76,20 @@ class RowFunctions(GivenEnergy):
         with np.errstate(all="ignore"):
             return np.isfinite(np.asarray(self._gradient(theta, X[r : r + 1], np.ones(1)))).all()
 
-    def _called(self, function, name, arguments, first):
+    def _called(self, function, name, arguments, whose):
         """The answer as float64, from copies that must come back unchanged."""
         given = [array.copy() for array in arguments]
         try:
             with np.errstate(all="ignore"):
                 values = function(*given)
         except Exception as error:
-            row = first + self._raising_row(function, arguments)
-            raise RuntimeError(
-                f"{name} raised {type(error).__name__} in row {row}: {error}"
-            ) from error
+            r = self._raising_row(function, arguments)
+            raise RuntimeError(raised(name, error, whose, r, arguments[1], arguments[0])) from error
         for word, array, copy in zip(("theta", "X", "w"), arguments, given):
             if not np.array_equal(array, copy):
                 changed = (array != copy).reshape(len(array), -1).any(axis=1)
-                row = int(np.argmax(changed)) + (first if word == "X" else 0)
-                place = f"in row {row}" if word == "X" else f"at place {row}"
+                r = int(np.argmax(changed))
+                place = f"in {whose.row(r)}" if word == "X" else f"at place {r}"
                 raise ValueError(f"{name} must not change its input: it changed {word} {place}.")
         return as_numbers(name, values)
 
@@ -179,53 +107,74 @@ class RowFunctions(GivenEnergy):
 class ScalarFunction(GivenEnergy):
     """A compiled function ``energy(theta, x)`` of one row."""
 
+    _parallel = None
+
     def __init__(self, energy):
         self._energy = energy
         self.name = f"energy {name_of(energy)!r}"
         self._fill, self._add = loops_over(energy)
 
-    def _checked(self, theta, X, first):
-        out, status = np.full(len(X), np.nan), np.zeros(-(-len(X) // CHUNK), np.int64)
-        try:
-            self._fill(theta, X, out, status, parallel=len(X) > CHUNK)
-        except CompilationError as error:
-            raise TypeError(
-                f"{self.name} must be a compiled function of theta (n_params,) and a row x "
-                f"(n_features,) that returns a number: {first_line(error)}"
-            ) from error
-        except Exception as error:
-            raise self._raised(theta, X, first) from error
-        if status.any():
-            mark = int(status[np.flatnonzero(status)[0]])
-            raise ValueError(
-                f"{self.name} must not change its input: it changed {'x' if mark > 0 else 'theta'} "
-                f"in row {first + abs(mark) - 1}."
-            )
-        if np.isnan(out).any():
-            raised = self._raised(theta, X, first)
-            if raised is not None:
-                raise raised
-        return finite_energies(self.name, out, first)
+    def expect(self, n_rows):
+        """Take the loops on threads or those on one, whose compilation takes less long."""
+        self._parallel = n_rows > _SERIAL
 
     def parts_of(self, X, n_params=1):
         """As many rows as take a moment."""
         step = CHUNK * max(1, _CALLS // (n_params * CHUNK))
         return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
 
-    def _raised(self, theta, X, first):
-        """The complaint about the first row that raises, if there is one."""
-        for r in range(len(X)):
-            try:
-                self._energy(theta.copy(), X[r].copy())
-            except Exception as error:
-                said = f"{self.name} raised {type(error).__name__} in row {first + r}: {error}"
-                return RuntimeError(said)
-        return None
+    def _check_alone(self, theta, X, energies):
+        """It never sees other rows; but what it returns is known now."""
+        for signature in self._energy.nopython_signatures:
+            name = str(signature.return_type)
+            if name.startswith("float"):
+                check_precision(self.name, np.dtype(name))
 
-    def _slopes(self, theta, X, weights):
-        parts = np.zeros((-(-len(X) // CHUNK), len(theta)))
-        self._add(theta, steps_of(theta), X, weights, parts, parallel=len(X) > CHUNK)
+    def _called_energies(self, theta, X, whose):
+        out = np.empty(len(X))
+        self._run(self._fill, theta, None, (theta,), X, whose, out)
+        return out
+
+    def _slopes(self, theta, X, weights, whose):
+        parts, steps = np.zeros((-(-len(X) // CHUNK), len(theta))), steps_of(theta)
+        moved = theta + np.vstack([np.diag(steps), -np.diag(steps)])
+        self._run(self._add, theta, steps, moved, X, whose, weights, parts)
         return parts.sum(axis=0)
+
+    def _run(self, loop, theta, steps, points, X, whose, *arrays):
+        """Run a loop, and look at what it says of its chunks; ``points`` are where it calls."""
+        status, cause = np.full(-(-len(X) // CHUNK), UNDONE), None
+        parallel = len(X) > _SERIAL if self._parallel is None else self._parallel
+        first = (theta,) if steps is None else (theta, steps)
+        try:
+            loop(*first, X, *arrays, status, parallel=parallel)
+        except CompilationError as error:
+            raise TypeError(
+                f"{self.name} must be a compiled function of theta (n_params,) and a row x "
+                f"(n_features,) that returns a number: {first_line(error)}"
+            ) from error
+        except Exception as error:
+            cause = error
+        if cause is not None or (status == UNDONE).any():
+            raise self._complaint(np.flatnonzero(status == UNDONE), points, X, whose) from cause
+        if status.any():
+            mark = int(status[np.flatnonzero(status)[0]])
+            changed = "theta" if mark % 2 == CHANGED_THETA else "x"
+            raise ValueError(
+                f"{self.name} must not change its input: it changed {changed} in "
+                f"{whose.row(mark // 2 - 1)}."
+            )
+
+    def _complaint(self, chunks, points, X, whose):
+        """About the first row of some chunks that raises."""
+        for r in (r for c in chunks for r in range(c * CHUNK, min(len(X), (c + 1) * CHUNK))):
+            for point in points:
+                try:
+                    self._energy(point.copy(), X[r].copy())
+                except Exception as error:
+                    return RuntimeError(raised(self.name, error, whose, r, X, point))
+        r = int(chunks[0]) * CHUNK if len(chunks) else 0
+        return RuntimeError(f"{self.name} raised in {whose.row(r)} or a little after it.")
 
 
 def functions_of_class(cls):
@@ -263,7 +212,11 @@ class GivenForm(Form):
 
     def evaluate(self, sample, theta, c):
         """:class:`Evaluation` of a :class:`Sample` of these rows."""
-        data, noise = (self.given.energies(theta, rows) for rows in (self.X, self.noise))
+        data = self.given.energies(theta, self.X, self.given.data)
+        noise = self.given.energies(theta, self.noise, NOISE_ROWS)
+        if not (np.isfinite(data).all() and (noise > -np.inf).all()):  # a step too far
+            nowhere = np.full(sample.offsets.shape, np.nan)
+            return Evaluation(np.inf, np.zeros(self.n_params + 1), nowhere)
         energies = np.concatenate([spread(data), spread(noise)])
         margins, slopes = np.empty_like(energies), np.empty_like(energies)
         values = np.empty(len(energies))
@@ -271,11 +224,12 @@ class GivenForm(Form):
             energies, sample.offsets, sample.weights, sample.n_data, float(c), margins, values,
             slopes, parallel=len(values) > 64,
         )  # fmt: skip
-        by_theta = self.given.slopes(theta, self.X, sample.of_data(slopes))
+        by_theta = self.given.slopes(theta, self.X, sample.of_data(slopes), self.given.data)
         reached = np.isfinite(noise)
         by_theta = by_theta + self.given.slopes(
-            theta, self.noise[reached], sample.of_noise(slopes)[reached]
-        )
+            theta, self.noise[reached], sample.of_noise(slopes)[reached],
+            NOISE_ROWS.part(np.flatnonzero(reached)),
+        )  # fmt: skip
         total = float(slopes.sum(axis=1).sum())
         return Evaluation(float(values.sum()), np.append(-by_theta, total), margins)
 
@@ -299,41 +253,10 @@ class GivenForm(Form):
 # -- shared by the above -----------------------------------------------------------------------
 
 
-def steps_of(theta):
-    """Steps of central differences, (k,)."""
-    return _STEP * np.maximum(np.abs(theta), 1.0)
-
-
-def as_numbers(name, values):
-    """What a function returned as float64, tensors of other libraries included."""
-    try:
-        if hasattr(values, "detach"):
-            values = values.detach().cpu().numpy()
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} must return numbers, got {type(values).__name__}.") from error
-
-
-def finite_energies(name, values, first):
-    """Energies without NaN and -inf."""
-    bad = np.isnan(values) | (values == -np.inf)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"{name} must not return NaN or -inf, found {values[row]} in row "
-                         f"{first + row}.")  # fmt: skip
-    return values
-
-
-def name_of(function):
-    """The name of a function or of what can be called."""
-    function = getattr(function, "func", function)  # of functools.partial
-    return getattr(function, "__name__", type(function).__name__)
-
-
-def first_line(error):
-    """The line of a compiler's message that says most."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if "rror" in line), lines[0] if lines else "")
+def raised(name, error, whose, r, X, theta):
+    """What is said of a function that raises."""
+    where = described(whose, r, X, theta)
+    return f"{name} raised {type(error).__name__} in {where}: {error}"
 
 
 def is_energy_class(energy):

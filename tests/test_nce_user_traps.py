@@ -1,0 +1,436 @@
+"""Energies of a user's own that are right in some places only; and what is said of it."""
+
+import copy
+import pickle
+import sys
+import types
+import warnings
+
+import numba
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn.exceptions import ConvergenceWarning
+
+from skebm import NCEEstimator
+from skebm._jit import CHUNK
+from skebm.nce import ICA, ExponentialFamily
+
+SERIAL, PARALLEL = 2**14, 0
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(size=(400, 1))
+
+
+@pytest.fixture(params=[SERIAL, PARALLEL], ids=["serial", "parallel"])
+def twin(request, monkeypatch):
+    """Loops on one thread, or on several."""
+    monkeypatch.setattr("skebm.nce._user._SERIAL", request.param)
+
+
+def square(theta, X):
+    return 0.5 * theta[0] * X[:, 0] ** 2
+
+
+def square_gradient(theta, X, w):
+    return np.array([0.5 * (w * X[:, 0] ** 2).sum()])
+
+
+def half(theta, X):
+    return np.where(X[:, 0] >= 0, 0.5 * theta[0] * X[:, 0] ** 2, np.inf)
+
+
+@numba.njit
+def half_compiled(theta, x):
+    return 0.5 * theta[0] * x[0] ** 2 if x[0] >= 0 else np.inf
+
+
+def half_gradient(theta, X, w):
+    return np.array([0.5 * (w * X[:, 0] ** 2).sum()])
+
+
+# -- infinite energies -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("energy", "gradient"), [(half, None), (half, half_gradient), (half_compiled, None)]
+)
+def test_data_must_lie_where_the_energy_is_finite(X, energy, gradient):
+    """One row outside, and weights of 0 before it: its number is that in X."""
+    rows, weights = np.abs(X), np.ones(len(X))
+    rows[300], weights[100:200] = -0.5, 0.0
+    model = NCEEstimator(energy, gradient=gradient, init=[0.5], random_state=0)
+    said = r"half.*infinite in row 300 of the data, \[-0.5\], at theta = \[0.5\]"
+    with pytest.raises(ValueError, match=said):
+        model.fit(rows, sample_weight=weights)
+    assert not hasattr(model, "params_")
+    weights[300] = 0.0
+    model.fit(rows, sample_weight=weights)
+    assert np.isfinite(model.params_stderr_).all()
+
+
+@pytest.mark.usefixtures("twin")
+def test_a_compiled_half_normal_is_that_of_rows(X):
+    """Slopes leave out the rows of noise without density: inf - inf is no number."""
+    rows = np.abs(X)
+    expected = NCEEstimator(half, init=[0.5], random_state=0).fit(rows)
+    model = NCEEstimator(half_compiled, init=[0.5], random_state=0).fit(rows)
+    np.testing.assert_allclose(model.params_, expected.params_, rtol=1e-6)
+    np.testing.assert_allclose(model.params_stderr_, expected.params_stderr_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("outside", [np.inf, np.nan, -np.inf])
+@pytest.mark.parametrize("start", [1.5, 20.0])
+def test_a_search_backs_off_from_where_data_have_no_density(outside, start):
+    """x^3 (theta - x)^2 below theta: the first steps of L-BFGS go below the largest row.
+
+    A search that takes no way back ends there, at the start.
+    """
+    rows, beyond = np.random.default_rng(0).beta(4, 3, size=(1000, 1)), []
+
+    def energy(theta, X):
+        x, inside = X[:, 0], X[:, 0] < theta[0]
+        beyond.append(theta[0] < rows.max())
+        room = np.where(inside, theta[0] - x, 1.0)
+        return np.where(inside, -2.0 * np.log(room) - 3.0 * np.log(x), outside)
+
+    model = NCEEstimator(
+        energy, init=[start], noise="uniform", noise_inflation=1.0, noise_ratio=3, random_state=0
+    ).fit(rows)
+    assert any(beyond)
+    assert abs(model.params_[0] - 1.0) < 4 * model.params_stderr_[0] < 0.05
+
+
+def test_a_wall_on_the_way():
+    """NaN of all rows below a parameter, in a search that comes from far above it."""
+    rows, beyond = np.random.default_rng(1).gamma(3.0, size=(2000, 1)), []
+
+    def energy(theta, X):
+        beyond.append(theta[0] < 0.9)
+        x = np.maximum(X[:, 0], 1e-300)
+        inside = np.where(X[:, 0] > 0, theta[0] * x - 2.0 * np.log(x), np.inf)
+        return np.full(len(X), np.nan) if beyond[-1] else inside
+
+    model = NCEEstimator(energy, init=[6.0], noise_ratio=5, random_state=0).fit(rows)
+    assert any(beyond)
+    assert abs(model.params_[0] - 1.0) < 4 * model.params_stderr_[0] < 0.2
+
+
+# -- compiled functions that fail away from the start ------------------------------------------
+
+
+@numba.njit
+def raises_away(theta, x):
+    if theta[0] != 0.5 and x[0] == 77.0:
+        raise ValueError("too far")
+    return 0.5 * theta[0] * x[0] ** 2
+
+
+@numba.njit
+def changes_away(theta, x):
+    if theta[0] != 0.5 and x[0] == 77.0:
+        x[0] = 0.0
+    return 0.5 * theta[0] * x[0] ** 2
+
+
+@numba.njit
+def changes_theta_away(theta, x):
+    if theta[0] != 0.5 and x[0] == 77.0:
+        theta[0] = 0.0
+    return 0.5 * theta[0] * x[0] ** 2
+
+
+@pytest.mark.parametrize(
+    ("energy", "error", "said"),
+    [
+        (raises_away, RuntimeError, r"raises_away.*ValueError in row 150 of the data.*: too far"),
+        (changes_away, ValueError, "changes_away.*changed x in row 150 of the data"),
+        (changes_theta_away, ValueError, "changes_theta_away.*changed theta in row 150 of the dat"),
+    ],
+)
+def test_what_is_wrong_in_slopes_only(X, energy, error, said):
+    """theta + step is where central differences call it; the message says so."""
+    X[150] = 77.0
+    with pytest.raises(error, match=said) as caught:
+        NCEEstimator(energy, init=[0.5], noise_inflation=0.01, random_state=0).fit(X)
+    if error is RuntimeError:
+        assert "at theta = [0.500" in str(caught.value)
+
+
+def test_an_error_within_threads_in_slopes_only(X, monkeypatch):
+    """It cannot be caught there; the chunk that is not finished tells of it."""
+    monkeypatch.setattr("skebm.nce._user._SERIAL", PARALLEL)
+    X[150] = 77.0
+    with pytest.raises(RuntimeError, match=r"raises_away.*ValueError in row 150 of the data.*: to"):
+        NCEEstimator(raises_away, init=[0.5], noise_inflation=0.01, random_state=0).fit(X)
+
+
+def test_nan_in_slopes_only_is_left_out(X):
+    """As where energies are infinite."""
+
+    @numba.njit
+    def energy(theta, x):
+        if theta[0] != 0.5 and x[0] == 0.125:
+            return np.nan
+        return 0.5 * theta[0] * x[0] ** 2
+
+    X[150] = 0.125
+    with pytest.warns(ConvergenceWarning):  # nothing but the start is allowed
+        model = NCEEstimator(energy, init=[0.5], noise_ratio=1, random_state=0).fit(X)
+    assert model.params_[0] == 0.5
+
+
+# -- rows are named ----------------------------------------------------------------------------
+
+
+@numba.njit
+def nan_below_compiled(theta, x):
+    return np.nan if x[0] < 0 else theta[0] * x[0]
+
+
+def nan_below(theta, X):
+    return np.where(X[:, 0] < 0, np.nan, theta[0] * X[:, 0])
+
+
+def raises_below(theta, X):
+    if (X[:, 0] < 0).any():
+        raise KeyError("below")
+    return theta[0] * X[:, 0]
+
+
+@pytest.mark.parametrize("energy", [nan_below, nan_below_compiled, raises_below])
+def test_rows_of_noise_are_called_so(X, energy):
+    """And shown, since nobody can look them up."""
+    model = NCEEstimator(energy, init=[0.5], random_state=0)
+    said = r"in row \d+ of the noise, \[-\d\S+\], at theta = \[0.5\]"
+    with pytest.raises((ValueError, RuntimeError), match=said):
+        model.fit(np.abs(X))
+
+
+@pytest.mark.parametrize("energy", [nan_below, nan_below_compiled, raises_below])
+def test_rows_have_the_numbers_of_the_x_that_was_given(X, energy):
+    rows, weights = np.abs(X), np.ones(len(X))
+    rows[350], weights[:100] = -1.5, 0.0
+    with pytest.raises((ValueError, RuntimeError), match="in row 350 of the data"):
+        NCEEstimator(energy, init=[0.5], random_state=0).fit(rows, sample_weight=weights)
+    with pytest.raises((ValueError, RuntimeError), match="in row 350 of the data"):
+        model = NCEEstimator(energy, init=[0.5], noise="conditional", random_state=0)
+        model.fit(rows, sample_weight=weights)
+
+
+def test_new_rows_are_those_of_x(X):
+    def energy(theta, X):
+        return np.where(X[:, 0] == 77.0, np.nan, square(theta, X))
+
+    model = NCEEstimator(energy, init=[0.5], random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"found nan in row 1 of X, \[77\.\], at theta = "):
+        model.score_samples([[0.0], [77.0]])
+
+
+def test_noise_that_misses_a_row_names_it_as_given(X):
+    narrow, weights = scipy.stats.uniform(-4.5, 9.0), np.ones(len(X))
+    X[350], weights[:100] = 9.0, 0.0
+    with pytest.raises(ValueError, match=r"found -inf in row 350 there: noise has to cover"):
+        NCEEstimator("gaussian", noise=narrow, random_state=0).fit(X, sample_weight=weights)
+
+
+# -- gradients ---------------------------------------------------------------------------------
+
+
+def two(theta, X):
+    return 0.5 * theta[0] * X[:, 0] ** 2 + 0.5 * theta[1] * X[:, 1] ** 2
+
+
+def two_gradient(theta, X, w):
+    return 0.5 * (w[:, None] * X**2).sum(axis=0)
+
+
+def two_wrong(theta, X, w):
+    return two_gradient(theta, X, w) * [1.0, 3.0]
+
+
+def test_a_gradient_that_is_wrong_in_small_units():
+    """Slopes of the second parameter are a millionth of those of the first one."""
+    X = np.random.default_rng(0).normal(size=(500, 2)) * [1.0, 1e-3]
+    init = [0.5, 1e5]
+    with pytest.raises(ValueError, match=r"two_wrong' is not the gradient.*row \d+ of the data"):
+        NCEEstimator(two, gradient=two_wrong, init=init, random_state=0).fit(X)
+    model = NCEEstimator(two, gradient=two_gradient, init=init, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert model.fit(X).check_gradient() < 1e-6
+    for small in (1e-3, 1e-6):
+        rows = X[:, :1] * small
+        with pytest.raises(ValueError, match="is not the gradient"):
+            wrong = NCEEstimator(
+                square, gradient=lambda t, X, w: 3.0 * square_gradient(t, X, w), init=[small**-2]
+            )
+            wrong.fit(rows)
+
+
+def test_rounding_of_large_energies_is_no_error(X):
+    """A constant of 1e6 leaves differences of energies with errors of some 1e-5."""
+
+    def energy(theta, X):
+        return 1e6 + square(theta, X)
+
+    model = NCEEstimator(energy, gradient=square_gradient, init=[0.5], noise_ratio=1)
+    assert model.set_params(random_state=0).fit(X).params_[0] > 0.5
+
+
+def test_a_gradient_that_is_wrong_away_from_the_start(X):
+    def gradient(theta, X, w):
+        return square_gradient(theta, X, w) * (1.0 if theta[0] == 0.5 else -1.0)
+
+    with pytest.warns(ConvergenceWarning, match="gradient 'gradient' is not the gradient of"):
+        NCEEstimator(square, gradient=gradient, init=[0.5], random_state=0).fit(X)
+
+
+# -- numbers -----------------------------------------------------------------------------------
+
+
+def test_float32_is_refused_for_what_it_is(X):
+    def energy(theta, X):
+        return square(theta, X).astype(np.float32)
+
+    @numba.njit
+    def compiled(theta, x):
+        return np.float32(theta[0] * x[0] ** 2)
+
+    def gradient(theta, X, w):
+        return square_gradient(theta, X, w).astype(np.float32)
+
+    for params in ({"energy": energy}, {"energy": compiled},
+                   {"energy": square, "gradient": gradient}):  # fmt: skip
+        with pytest.raises(TypeError, match=r"must compute in float64, got float32.*jax_enable_x6"):
+            NCEEstimator(**params, init=[0.5], random_state=0).fit(X)
+
+
+def test_complex_numbers_are_refused(X):
+    def energy(theta, X):
+        return square(theta, X) + 0j
+
+    def features(X):
+        return X + 0j
+
+    for asked in (energy, ExponentialFamily(features)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(TypeError, match="must return real numbers, got complex128"):
+                NCEEstimator(asked, init=[0.5], random_state=0).fit(X)
+
+
+def test_an_energy_that_mixes_rows(X):
+    def energy(theta, X):
+        return theta[0] * (X[:, 0] - X[:, 0].mean()) ** 2
+
+    with pytest.raises(ValueError, match=r"'energy' must give each row .*row \d+ of the data has"):
+        NCEEstimator(energy, init=[0.5], random_state=0).fit(X)
+
+
+def test_features_that_mix_rows(X):
+    with pytest.raises(ValueError, match=r"'features' must give each row features of its own"):
+        features = lambda X: (X - X.mean()) ** 2  # noqa: E731
+        features.__name__ = "features"
+        NCEEstimator(ExponentialFamily(features), random_state=0).fit(X)
+
+
+def test_features_may_be_of_any_numbers(X):
+    """Truth values and float32 too: only energies are told apart by small differences."""
+    exact = NCEEstimator(ExponentialFamily(lambda X: X > 0.5), random_state=0).fit(X)
+    for kind in (np.int8, np.float32, np.float64):
+        family = ExponentialFamily(lambda X, kind=kind: (X > 0.5).astype(kind))
+        model = NCEEstimator(family, random_state=0).fit(X)
+        np.testing.assert_array_equal(model.params_, exact.params_)
+
+
+def test_a_compiled_energy_with_threads_of_its_own(X):
+    """Such a one inside of our threads ends the process; it is refused before it is compiled."""
+
+    @numba.njit(parallel=True)
+    def energy(theta, x):
+        return theta[0] * x[0] ** 2
+
+    with pytest.raises(ValueError, match="energy must be compiled without parallel=True, got 'ene"):
+        NCEEstimator(energy, init=[0.5]).fit(X)
+    assert not energy.signatures
+
+
+def test_few_rows_compile_the_loops_on_one_thread_only(X):
+    from skebm._jit import loops_over
+
+    energy = numba.njit(lambda theta, x: 0.5 * theta[0] * x[0] ** 2)
+    model = NCEEstimator(energy, init=[0.5], random_state=0).fit(X[: 3 * CHUNK])
+    model.score_samples(X)
+    for loop in loops_over(energy):
+        assert list(loop._twins) == ["serial"]
+
+
+# -- what is given stays as it was -------------------------------------------------------------
+
+
+def test_parameters_that_are_set_later_do_not_change_what_was_learned():
+    X = np.random.default_rng(0).standard_t(5, size=(300, 2))
+    model = NCEEstimator(ICA("student_t"), noise_ratio=1, max_iter=30, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X)
+    before = model.score_samples(X)
+    model.set_params(energy__df=500.0)
+    np.testing.assert_array_equal(model.score_samples(X), before)
+
+
+def test_noise_that_is_changed_later_does_not_change_what_was_learned(X):
+    class Normal:
+        scale = 1.5
+
+        def sample(self, n_samples, random_state):
+            generator = np.random.default_rng(random_state)
+            return generator.normal(scale=self.scale, size=(n_samples, 1))
+
+        def log_prob(self, X):
+            z = X[:, 0] / self.scale
+            return -0.5 * z**2 - np.log(self.scale) - 0.5 * np.log(2 * np.pi)
+
+    noise = Normal()
+    model = NCEEstimator("gaussian", noise=noise, random_state=0).fit(X)
+    before = model.noise_contrastive_loss(X)
+    noise.scale = 3.0
+    assert model.noise_contrastive_loss(X) == before
+
+
+def test_copies_of_estimators_with_lambdas(X):
+    model = NCEEstimator(lambda theta, X: square(theta, X), init=[0.5], random_state=0).fit(X)
+    for again in (copy.deepcopy(model), copy.copy(model), copy.deepcopy([model])[0]):
+        np.testing.assert_array_equal(again.score_samples(X), model.score_samples(X))
+
+
+def test_a_module_whose_name_holds_that_of_a_pickler(X, monkeypatch):
+    """It does not carry lambdas, though "dill" is in its name."""
+    module = types.ModuleType("my_dill_models")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec("import pickle\ndef dumped(model):\n    return pickle.dumps(model)", module.__dict__)
+    model = NCEEstimator(lambda theta, X: square(theta, X), init=[0.5], random_state=0).fit(X)
+    with pytest.raises(pickle.PicklingError, match=r"energy=.*lambda.*top of a module"):
+        module.dumped(model)
+
+
+# -- noise -------------------------------------------------------------------------------------
+
+
+def test_weights_that_ask_for_more_noise_than_there_is_memory(X):
+    weights = np.full(len(X), 1e9)
+    said = "noise_ratio=10 times the sum of sample_weight asks for 4,000,000,000,000 rows of noise"
+    with pytest.raises(ValueError, match=f"{said}.*GiB.*smaller weights"):
+        NCEEstimator().fit(X, sample_weight=weights)
+    with pytest.raises(
+        ValueError, match=r"the number of rows asks for .*Take a smaller noise_ratio"
+    ):
+        NCEEstimator(noise_ratio=1e12).fit(X)
+
+
+def test_inflation_of_a_box_is_called_by_its_name(X):
+    with pytest.raises(ValueError, match=r"^noise_inflation must be >= 1 with noise='uniform'"):
+        NCEEstimator(noise="uniform", noise_inflation=0.9).fit(X)
