@@ -164,7 +164,7 @@ class Quadratic(Form):
         A = self.matrix(theta, c)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_quadratic(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, A, first, last, margins,
+                sample.Z, sample.offsets, sample.weights, sample.split, A, first, last, margins,
                 values, slopes, parallel=parallel,
             )  # fmt: skip
         sums, (left, right, scales) = slopes.sum(axis=0), self.pairs
@@ -228,7 +228,7 @@ class Experts(Form):
         margins, values, totals, slopes = self._sums(sample, (), W.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_experts(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, W, self.kind, self.tail,
+                sample.Z, sample.offsets, sample.weights, sample.split, W, self.kind, self.tail,
                 float(c), first, last, margins, values, totals, slopes, parallel=parallel,
             )  # fmt: skip
         sums, p = slopes.sum(axis=0), self.shape[1]
@@ -274,7 +274,7 @@ class Hidden(Form):
         margins, values, visible, slopes = self._sums(sample, b.shape, W.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_hidden(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, W, b, first, last,
+                sample.Z, sample.offsets, sample.weights, sample.split, W, b, first, last,
                 margins, values, visible, slopes, parallel=parallel,
             )  # fmt: skip
         sums, line = slopes.sum(axis=0), visible.sum(axis=0)
@@ -309,7 +309,7 @@ class Features(Form):
         margins, values, slopes = self._sums(sample, whole.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_features(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, whole, first, last,
+                sample.Z, sample.offsets, sample.weights, sample.split, whole, first, last,
                 margins, values, slopes, parallel=parallel,
             )  # fmt: skip
         return Evaluation(float(values.sum()), slopes.sum(axis=0), margins)

@@ -36,7 +36,8 @@ def sample_of_pairs(X, weights, steps):
     shares = spread(np.append(weights / weights.sum(), np.zeros(len(X) - len(weights))))
     none = np.zeros((len(Z), ROWS))
     total = float(weights.sum())
-    return Sample(Z, none, none, -1, total, len(X), len(steps) * len(X), 1.0), shares
+    rows = len(X)
+    return Sample(Z, none, none, len(shares), total, rows, len(steps) * rows, 1.0, True), shares
 
 
 class PairProblem:
