@@ -1,15 +1,12 @@
 """NCEEstimator where it once went wrong: steps of own energies, units, threads, no density."""
 
-import warnings
-
 import numba
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skebm import NCEEstimator
-from skebm.nce import ICA, ExponentialFamily, TruncatedGaussian
+from skebm.nce import ExponentialFamily
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +101,27 @@ def test_steps_out_of_an_energy(rows):
     X = np.random.default_rng(1).exponential(size=(3000, 1))
     model = NCEEstimator(half, init=[0.5], noise="conditional", random_state=0).fit(X)
     assert abs(model.params_[0] - 1.0) < 5 * model.params_stderr_[0] < 0.3
+
+
+# -- threads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("energy", ["gaussian", "diagonal_gaussian", "ising", "own"])
+def test_bits_do_not_depend_on_the_threads_of_blas(energy):
+    """Sums over so many rows are shared among the threads of BLAS, unless it has one."""
+    X = np.random.default_rng(0).normal(size=(60000, 20))
+    options = {"noise_ratio": 0.25, "random_state": 0, "max_iter": 1, "n_jobs": 1}
+    if energy == "own":
+
+        def energy(theta, X):
+            return theta[0] * X[:, 0] ** 2 + theta[1] * X[:, 1] ** 2
+
+        options["init"] = [0.4, 0.4]
+    found = []
+    for limit in (1, 2):
+        with threadpool_limits(limit, user_api="blas"):
+            model = NCEEstimator(energy, **options).fit(X > 0 if energy == "ising" else X)
+        found.append([model.params_, model.params_stderr_, model.log_partition_.value])
+    for one, two in zip(*found):
+        np.testing.assert_array_equal(one, two)

@@ -80,7 +80,7 @@ class PairProblem:
         found = self.form.evaluate(self.sample._replace(weights=weights), theta, 0.0)
         slopes = found.slopes[:-1][self.free] + (self.l2 * theta)[self.moving]
         value = float((np.where(self.shares > 0, share * losses, 0.0)).sum())
-        value += 0.5 * float(self.l2 @ theta**2)
+        value += 0.5 * float((self.l2 * theta**2).sum())
         return Point(x, value, slopes, margins)
 
     def information(self, point, rows_each=None):

@@ -93,7 +93,7 @@ class Problem:
         found = self.form.evaluate(self.sample, theta, c)
         slopes = found.slopes[self.free]
         slopes[:-1] += (self.l2 * theta)[self.moving]
-        value = found.value + 0.5 * float(self.l2 @ theta**2)
+        value = found.value + 0.5 * float((self.l2 * theta**2).sum())
         return Point(x, value, slopes, found.margins)
 
     def information(self, point, rows_each=None):

@@ -14,6 +14,7 @@ from skebm.nce._asked import RULES, check_together, family_of, given_of
 from skebm.nce._family import Report, Units, indexed
 from skebm.nce._outcome import contrasted, stepped
 from skebm.nce._setting import Coding, setting_of, weighted_rows
+from skebm.nce._sums import weighted_sum
 from skebm.partition import LogPartition
 from skebm.partition._weights import Estimate
 
@@ -123,7 +124,7 @@ class LearnsByContrast:
         learned = Learned(
             family, own, outcome.theta, outcome.c, start.units, setting.coding, setting.bounds,
             outcome.noise, outcome.n_noise, setting.ratio, entropy,
-            weights @ setting.coding.bits(X) / weights.sum(),
+            weighted_sum(weights, setting.coding.bits(X)) / weights.sum(),
         )  # fmt: skip
         return self._keep(setting, outcome, learned)
 

@@ -8,6 +8,7 @@ from skebm.criteria.noise_contrastive import Features, Quadratic
 from skebm.energies import Gaussian
 from skebm.nce._family import Family, Report, Units, indexed
 from skebm.nce._noise import EdgesRule
+from skebm.nce._sums import weighted_sum
 
 # What a correlation matrix is shrunk by where rows are too few to invert it.
 _SHRUNK = 1e-3
@@ -51,7 +52,7 @@ class FullGaussian(Family):
     def start(self, Z, weights, entropy):
         """The normal with the moments of the rows."""
         p, share = Z.shape[1], weights / weights.sum()
-        mean = share @ Z
+        mean = weighted_sum(share, Z)
         with single_threaded_blas:
             S = (Z - mean).T @ ((Z - mean) * share[:, None])
             spread = np.maximum(S.diagonal(), np.finfo(float).tiny)
@@ -59,7 +60,7 @@ class FullGaussian(Family):
             S[np.diag_indices(p)] = spread
             K = linalg.inv(S)
         K = (K + K.T) / 2.0
-        return np.concatenate([K @ mean, K[np.triu_indices(p)]]), None
+        return np.concatenate([weighted_sum(mean, K), K[np.triu_indices(p)]]), None
 
     def matrix(self, entries, p):
         """K of its upper triangle."""
@@ -71,7 +72,7 @@ class FullGaussian(Family):
         """b and K of columns z."""
         p = len(units.shift)
         K = self.matrix(params[p:], p) * np.outer(units.scale, units.scale)
-        b = K @ ((params[:p] - units.shift) / units.scale)
+        b = weighted_sum((params[:p] - units.shift) / units.scale, K)
         return np.concatenate([b, K[np.triu_indices(p)]])
 
     def report(self, theta, c, units):
@@ -80,7 +81,7 @@ class FullGaussian(Family):
         K, pairs = self.matrix(theta[p:], p), np.triu_indices(p)
         with single_threaded_blas:
             inverse = linalg.pinvh(K) if _is_singular(K) else linalg.inv(K)
-        y = inverse @ theta[:p]
+        y = weighted_sum(theta[:p], inverse)
         params = np.concatenate([shift + scale * y, theta[p:] / np.outer(scale, scale)[pairs]])
         return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
 
@@ -196,8 +197,9 @@ class DiagonalGaussian(Family):
     def start(self, Z, weights, entropy):
         """The normal with the moments of the rows."""
         share, Z = weights / weights.sum(), Z[:, : Z.shape[1] // 2]
-        mean = share @ Z
-        precision = 1.0 / np.maximum(share @ (Z - mean) ** 2, np.finfo(float).tiny)
+        mean = weighted_sum(share, Z)
+        variances = weighted_sum(share, (Z - mean) ** 2)
+        precision = 1.0 / np.maximum(variances, np.finfo(float).tiny)
         return np.append(precision * mean, precision), None
 
     def internal(self, params, units):

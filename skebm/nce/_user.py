@@ -13,6 +13,7 @@ from skebm.criteria import _noise_kernels as kernels
 from skebm.criteria._noise_forms import Evaluation, Form, Pairs
 from skebm.criteria._noise_kernels import ROWS
 from skebm.criteria._noise_sample import in_blocks, spread
+from skebm.nce._sums import weighted_sum
 
 # Steps of central differences, in units of a parameter or of one.
 _STEP = np.finfo(float).eps ** (1.0 / 3.0)
@@ -61,7 +62,7 @@ class GivenEnergy:
         return total
 
     def _slopes(self, theta, X, weights):
-        return weights @ self.features(theta, X)
+        return weighted_sum(weights, self.features(theta, X))
 
     def features(self, theta, X):
         """dE / dtheta of each row by central differences, (n, k)."""
