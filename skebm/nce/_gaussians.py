@@ -6,6 +6,7 @@ from scipy import linalg
 from skebm._jit import single_threaded_blas
 from skebm.criteria.noise_contrastive import Features, Quadratic
 from skebm.energies import Gaussian
+from skebm.energies._gaussian_support import require_density
 from skebm.nce._family import Family, Report, Units, indexed
 from skebm.nce._noise import EdgesRule
 from skebm.nce._sums import weighted_sum
@@ -86,15 +87,37 @@ class FullGaussian(Family):
         return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
 
     def energy(self, params, p):
-        """The Gaussian with these parameters, in its box."""
+        """The Gaussian with these parameters, in its box; None where it has no Gibbs sampler."""
         low, high = self.bounds(p)
-        box = (-np.inf if low is None else low, np.inf if high is None else high)
-        return Gaussian(self.matrix(params[p:], p), params[:p], *box)
+        K = self.matrix(params[p:], p)
+        if low is None:
+            return Gaussian(K, params[:p])
+        if np.isfinite([low, high]).all() and not (K.diagonal() > 0.0).all():
+            return None  # a density that grows to the edges
+        return Gaussian(K, params[:p], low, high)
 
     def draws(self, params, p):
         """Independent draws, on the reals."""
         energy = self.energy(params, p)
-        return None if energy.bounded.any() else energy.exact_sample
+        return None if energy is None or energy.bounded.any() else energy.exact_sample
+
+    def doubt(self, params, p):
+        """K that is not positive definite in directions without edges."""
+        low, high = self.bounds(p)
+        if low is None:
+            low, high = np.full(p, -np.inf), np.full(p, np.inf)
+        return _doubt(self.matrix(params[p:], p), low, high)
+
+
+def _doubt(K, low, high):
+    """What is wrong with a precision matrix, or None."""
+    if np.isfinite([low, high]).all():
+        return None
+    try:
+        require_density(K, low, high)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _is_singular(K):
@@ -219,6 +242,10 @@ class DiagonalGaussian(Family):
         J[p + places, p + places] = 1.0 / scale**2
         J[2 * p] = np.concatenate([-y, 0.5 * y**2, [-1.0]])
         return Report(params, -c - 0.5 * float(b @ y), J)
+
+    def doubt(self, params, p):
+        """Precisions that are not positive."""
+        return _doubt(np.diag(params[p:]), np.full(p, -np.inf), np.full(p, np.inf))
 
     def energy(self, params, p):
         """The Gaussian with these parameters."""

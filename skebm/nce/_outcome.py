@@ -11,6 +11,7 @@ from skebm.criteria._noise_pairs import PairProblem
 from skebm.criteria._noise_solvers import Solution, minimise_lbfgs, minimise_newton
 from skebm.criteria.noise_contrastive import Problem, Sample, area_under_curve
 from skebm.nce._conditional import pair_problem, reference
+from skebm.nce._sums import weighted_sum
 from skebm.nce._user import GivenForm
 from skebm.partition._weights import Estimate, log_mean_exp
 
@@ -83,7 +84,8 @@ def _with_log_partition(errors, after):
     with single_threaded_blas:
         data, noise = A @ errors.data @ A.T, A @ errors.noise @ A.T
     noise[k, k] += after.estimate.stderr**2
-    return errors._replace(data=data, noise=noise)
+    flat = np.vstack([errors.flat, -weighted_sum(after.slopes, errors.flat)])
+    return errors._replace(data=data, noise=noise, flat=flat)
 
 
 def _problem(estimator, setting, family, given, start):
