@@ -29,10 +29,6 @@ def ring(theta, X):
     return theta[0] * squares + theta[1] * squares**2
 
 
-def quartic_of_row(theta, x):
-    return theta[0] * x[0] ** 2 + theta[1] * x[1] ** 4
-
-
 def ring_of_row(theta, x):
     squares = x[0] ** 2 + x[1] ** 2
     return theta[0] * squares + theta[1] * squares**2
@@ -71,7 +67,7 @@ class Ring(Own):
 
 
 SHAPES = {
-    "quartic": (quartic_features, quartic, numba.njit(quartic_of_row), Quartic),
+    "quartic": (quartic_features, quartic, Quartic),
     "ring": (ring_features, ring, numba.njit(ring_of_row), Ring),
 }
 
@@ -178,6 +174,24 @@ def test_units_do_not_matter_to_own_energies(scale):
     apart = np.abs(own.params_ - known.params_) / known.params_stderr_
     assert apart.max() < 1e-3
     np.testing.assert_allclose(own.params_stderr_, known.params_stderr_, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("init", [[1.0, 1.0], [1e7, 1e-7]])
+def test_columns_of_very_different_units(init):
+    """Precisions 1e8 and 1e-8: against a diagonal Gaussian around zero and the same noise."""
+    X = np.random.default_rng(0).normal(size=(3000, 2)) * [1e-4, 1e4]
+
+    def energy(theta, X):
+        return 0.5 * X**2 @ theta
+
+    own = NCEEstimator(energy, init=init, random_state=0).fit(X)
+    known = NCEEstimator(
+        "diagonal_gaussian", fixed=[True, True, False, False], init=[0.0, 0.0, 1e8, 1e-8],
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    apart = np.abs(own.params_ - known.params_[2:]) / known.params_stderr_[2:]
+    assert apart.max() < 1e-3
 
 
 @pytest.mark.filterwarnings("error")
