@@ -70,12 +70,14 @@ def inverse_of(H):
 
 
 def lengthened(directions, free):
+    """Directions of all parameters, of those of free ones."""
     out = np.zeros((len(free), directions.shape[1]))
     out[free] = directions
     return out
 
 
 def widened(matrix, free):
+    """A symmetric matrix of all parameters, of that of free ones."""
     out = np.zeros((len(free), len(free)))
     out[np.ix_(free, free)] = (matrix + matrix.T) / 2.0
     return out
