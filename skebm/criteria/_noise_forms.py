@@ -63,27 +63,32 @@ class Form(ABC):
     def factors(self, sample, theta, part):
         """What features of a slice of blocks are made of: two arrays (blocks, any, ROWS)."""
 
-    def gram(self, sample, theta, weights, part=None):
-        """Sum of weights times gg', g the features of -E + c, (k + 1, k + 1).
+    def gram(self, sample, theta, weights):
+        """Sum of weights (blocks, ROWS) times gg', g the features of -E + c, (k + 1, k + 1)."""
+        return self.grams(sample, theta, weights)[0]
 
-        ``weights`` (blocks, ROWS); ``part`` is a slice of the blocks, by default all.
+    def grams(self, sample, theta, *sets):
+        """:meth:`gram` with each of some sets of weights, the features being made once.
+
+        Blocks without weight cost nothing.
         """
         pairs, size = self.pairs, len(self.pairs.left)
         tile = -(-size // -(-size // 64))
         padded = tile * -(-size // tile)
-        grams = np.zeros((int(np.clip(_GRAM_BYTES // (8 * padded**2), 1, _SLOTS)), padded, padded))
-        start, stop, _ = (part or slice(None)).indices(sample.n_blocks)
-        step = self.gram_blocks(padded)
-        for low in range(start, stop, step):
-            chosen = slice(low, min(stop, low + step))
+        slots = int(np.clip(_GRAM_BYTES // (8 * padded**2 * len(sets)), 1, _SLOTS))
+        grams, step = np.zeros((len(sets), slots, padded, padded)), self.gram_blocks(padded)
+        for low in range(0, sample.n_blocks, step):
+            chosen = slice(low, min(sample.n_blocks, low + step))
             L, M = self.factors(sample, theta, chosen)
-            count = chosen.stop - low
-            kernels.add_gram(
-                L, M, *pairs, weights[chosen], tile, 0, count, grams,
-                parallel=count * ROWS * padded**2 > PARALLEL_FLOPS,
-            )  # fmt: skip
-        lower = np.tril(grams.sum(axis=0)[:size, :size])
-        return lower + np.tril(lower, -1).T
+            for weights, gram in zip(sets, grams):
+                live = np.flatnonzero(weights[chosen].any(axis=1))
+                first, last = (live[0], live[-1] + 1) if len(live) else (0, 0)
+                kernels.add_gram(
+                    L, M, *pairs, weights[chosen], tile, first, last, gram,
+                    parallel=(last - first) * ROWS * padded**2 > PARALLEL_FLOPS,
+                )  # fmt: skip
+        lower = np.tril(grams.sum(axis=1)[:, :size, :size])
+        return lower + np.tril(lower, -1).transpose(0, 2, 1)
 
     def gram_blocks(self, size):
         """Blocks of one call that makes products of so many features."""
@@ -164,7 +169,7 @@ class Quadratic(Form):
         A = self.matrix(theta, c)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_quadratic(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, A, first, last, margins,
+                sample.Z, sample.offsets, sample.weights, sample.split, A, first, last, margins,
                 values, slopes, parallel=parallel,
             )  # fmt: skip
         sums, (left, right, scales) = slopes.sum(axis=0), self.pairs
@@ -209,9 +214,9 @@ class Experts(Form):
         return self.kind != LAPLACE
 
     def corner(self, sample):
-        """Slope that a row on a corner of the loss may leave at its minimum."""
-        largest = np.abs(sample.Z).max(axis=1)
-        return 2.0 * 2.0**0.5 * float((sample.weights * largest).max())
+        """Slopes that a row on a corner of the loss may leave at its minimum, (k + 1,)."""
+        largest = (sample.weights[:, None] * np.abs(sample.Z)).max(axis=(0, 2))
+        return np.append(2.0 * 2.0**0.5 * largest[self.pairs.right[:-1]], 0.0)
 
     def bordered(self, theta):
         """W with b as a last column, (m, p + 1)."""
@@ -228,7 +233,7 @@ class Experts(Form):
         margins, values, totals, slopes = self._sums(sample, (), W.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_experts(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, W, self.kind, self.tail,
+                sample.Z, sample.offsets, sample.weights, sample.split, W, self.kind, self.tail,
                 float(c), first, last, margins, values, totals, slopes, parallel=parallel,
             )  # fmt: skip
         sums, p = slopes.sum(axis=0), self.shape[1]
@@ -274,7 +279,7 @@ class Hidden(Form):
         margins, values, visible, slopes = self._sums(sample, b.shape, W.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_hidden(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, W, b, first, last,
+                sample.Z, sample.offsets, sample.weights, sample.split, W, b, first, last,
                 margins, values, visible, slopes, parallel=parallel,
             )  # fmt: skip
         sums, line = slopes.sum(axis=0), visible.sum(axis=0)
@@ -309,7 +314,7 @@ class Features(Form):
         margins, values, slopes = self._sums(sample, whole.shape)
         for first, last, parallel in self._calls(sample):
             kernels.contrast_features(
-                sample.Z, sample.offsets, sample.weights, sample.n_data, whole, first, last,
+                sample.Z, sample.offsets, sample.weights, sample.split, whole, first, last,
                 margins, values, slopes, parallel=parallel,
             )  # fmt: skip
         return Evaluation(float(values.sum()), slopes.sum(axis=0), margins)

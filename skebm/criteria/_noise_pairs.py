@@ -12,11 +12,11 @@ by is owed to the noise.
 import numpy as np
 
 from skebm._jit import single_threaded_blas
-from skebm.criteria._noise_errors import Sandwich, inverse_of
+from skebm.criteria._noise_errors import Sandwich, inverse_of, lengthened, widened
 from skebm.criteria._noise_forms import Features
 from skebm.criteria._noise_kernels import ROWS
 from skebm.criteria._noise_sample import Sample, in_blocks, spread
-from skebm.criteria.noise_contrastive import Point, curvature_weights
+from skebm.criteria.noise_contrastive import Point, curvature_weights, probed
 
 # Blocks whose features are made together.
 _BLOCKS = 16
@@ -36,7 +36,8 @@ def sample_of_pairs(X, weights, steps):
     shares = spread(np.append(weights / weights.sum(), np.zeros(len(X) - len(weights))))
     none = np.zeros((len(Z), ROWS))
     total = float(weights.sum())
-    return Sample(Z, none, none, -1, total, len(X), len(steps) * len(X), 1.0), shares
+    rows = len(X)
+    return Sample(Z, none, none, len(shares), total, rows, len(steps) * rows, 1.0, True), shares
 
 
 class PairProblem:
@@ -75,30 +76,45 @@ class PairProblem:
         losses = np.maximum(-margins, 0.0) + np.log1p(np.exp(-np.abs(margins)))
         share = self.shares / self.n_sets
         pulls = np.where(self.shares > 0, share * _sigmoid(-margins), 0.0)
-        weights = np.concatenate([-pulls.sum(axis=0)[None], pulls]).reshape(-1, ROWS)
-        found = self.form.evaluate(self.sample._replace(weights=weights), theta, 0.0)
+        weighted = self.sample._replace(weights=_of_rows(pulls))
+        found = self.form.evaluate(weighted, theta, 0.0)
         slopes = found.slopes[:-1][self.free] + (self.l2 * theta)[self.moving]
         value = float((np.where(self.shares > 0, share * losses, 0.0)).sum())
-        value += 0.5 * float(self.l2 @ theta**2)
+        value += 0.5 * float((self.l2 * theta**2).sum())
         return Point(x, value, slopes, margins)
 
-    def information(self, point, rows_each=None):
+    def information(self, point, rows_each=None, least=0.0):
         """Sum of curvature weights times products of feature differences, and the penalties."""
-        weights = self.shares / self.n_sets * curvature_weights(point.margins)
+        weights = np.maximum(curvature_weights(point.margins), least)
+        weights *= self.shares / self.n_sets
         theta, _ = self.expand(point.x)
         gram = sum(
-            _gram(D, weights[:, part].reshape(-1, ROWS))
-            for part, D in self._differences(theta, weights)
-        )[np.ix_(self.free, self.free)]
-        places = np.arange(len(self.moving))
+            _gram(D, weights[:, part].reshape(-1, ROWS)) for part, D in self._differences(theta)
+        )
+        return self._penalised(gram)
+
+    def _penalised(self, gram):
+        gram, places = gram[np.ix_(self.free, self.free)], np.arange(len(self.moving))
         gram[places, places] += self.l2[self.moving]
         return gram
 
     def curvatures(self, point):
-        """The diagonal of :meth:`information`."""
-        return self.information(point).diagonal()
+        """The diagonal of :meth:`information`; of a form that is not ``scaled``, an estimate."""
+        if self.form.scaled:
+            return self.information(point).diagonal()
+        theta, _ = self.expand(point.x)
+        roots = np.sqrt(self.shares / self.n_sets * curvature_weights(point.margins))
+        found = probed(self.form, self.sample, theta, roots, _of_rows)
+        return found[:-1][self.free] + self.l2[self.moving]
 
-    def _differences(self, theta, weights):
+    def corner(self):
+        """Slopes that corners of the loss may leave at its minimum."""
+        if self.form.smooth:
+            return np.zeros(len(self.moving))
+        shares = np.concatenate([self.shares, *[self.shares / self.n_sets] * self.n_sets])
+        return self.form.corner(self.sample._replace(weights=shares))[:-1][self.free]
+
+    def _differences(self, theta):
         """(slice of blocks, features of steps less those of rows, (sets * blocks, k + 1, ROWS))."""
         n = len(self.shares)
         left, right, scales = self.form.pairs
@@ -119,25 +135,33 @@ class PairProblem:
         theta, _ = self.expand(point.x)
         pulls, share = _sigmoid(-point.margins), self.shares
         of = np.ix_(self.free, self.free)
-        rows = pairs = 0.0
-        for part, D in self._differences(theta, pulls):
+        rows = pairs = curvature = 0.0
+        for part, D in self._differences(theta):
             pull = pulls[:, part]
             scores = D.reshape(self.n_sets, -1, *D.shape[1:]) * pull[:, :, None]
             mean = scores.mean(axis=0)
             mean[:, -1] = 1.0
             rows = rows + _gram(mean, share[part])
-            weights = np.broadcast_to(share[part] / self.n_sets, pull.shape) * pull**2
-            pairs = pairs + _gram(D, weights.reshape(-1, ROWS))
+            weights = share[part] / self.n_sets
+            pairs = pairs + _gram(D, (weights * pull**2).reshape(-1, ROWS))
+            weights = weights * curvature_weights(point.margins[:, part])
+            curvature = curvature + _gram(D, weights.reshape(-1, ROWS))
         rows, pairs = rows[of], pairs[of]
         slopes = point.slopes - (self.l2 * theta)[self.moving]
         rows = rows - np.outer(slopes, slopes)
         within = (pairs - rows) / max(self.n_sets - 1, 1)
         if self.n_sets == 1:
             within = np.zeros_like(rows)
-        inverse, singular = inverse_of(self.information(point))
+        inverse, flat = inverse_of(self._penalised(curvature))
         with single_threaded_blas:
             parts = [inverse @ V @ inverse / self.sample.total for V in (rows - within, within)]
-        return Sandwich(*(_widened(each, self.free) for each in parts), singular)
+        free = self.free
+        return Sandwich(*(widened(each, free) for each in parts), lengthened(flat, free))
+
+
+def _of_rows(pulls):
+    """Weights of rows, then of steps, (blocks, ROWS), of what pulls on their differences."""
+    return np.concatenate([-pulls.sum(axis=0)[None], pulls]).reshape(-1, ROWS)
 
 
 def _gram(D, weights):
@@ -150,9 +174,3 @@ def _gram(D, weights):
 def _sigmoid(t):
     e = np.exp(-np.abs(t))
     return np.where(t >= 0, 1.0, e) / (1.0 + e)
-
-
-def _widened(matrix, free):
-    out = np.zeros((len(free), len(free)))
-    out[np.ix_(free, free)] = (matrix + matrix.T) / 2.0
-    return out

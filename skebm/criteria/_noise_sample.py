@@ -13,7 +13,8 @@ class Sample(NamedTuple):
     ``Z`` (blocks, p + 1, ROWS), the last variable being one; ``offsets`` (blocks, ROWS) log p_n +
     log nu; ``weights`` (blocks, ROWS) w / W of data and 1 / N of noise, 0 where a block is filled
     up; ``n_data`` blocks are data. ``total`` is W, ``n_noise`` the number of noise rows and
-    ``ratio`` nu.
+    ``ratio`` nu. Where
+    ``plain``, all rows lose their weight times their margin, and slopes are weighted sums.
     """
 
     Z: np.ndarray
@@ -24,6 +25,7 @@ class Sample(NamedTuple):
     n_rows: int
     n_noise: int
     ratio: float
+    plain: bool = False
 
     @classmethod
     def of(cls, X, weights, noise, log_noise, ratio):
@@ -40,6 +42,11 @@ class Sample(NamedTuple):
             np.concatenate([spread(each) for each in shares]), n_data, total, len(X), len(noise),
             ratio,
         )  # fmt: skip
+
+    @property
+    def split(self):
+        """Number of blocks of data as kernels take it, negative where losses are plain."""
+        return -1 if self.plain else self.n_data
 
     @property
     def n_blocks(self):

@@ -39,6 +39,9 @@ _PAIRS = 20
 # What is added to a curvature of unit diagonal, whose directions of none would be steps too far.
 _SAFE = 1e-5
 
+# Curvature weights of data at the least, so that a start far from them has some curvature.
+_LEAST = 1e-6
+
 # Steps of a run of L-BFGS, at the end of which the curvature is made anew; or as many as there are
 # parameters. What a run has to lower the loss by for another to follow.
 _STAGE, _GAIN = 40, 1e-12
@@ -48,10 +51,11 @@ _FLAT = 1e-9
 
 
 class Solution(NamedTuple):
-    """The :class:`Point` at the end, steps made, and the largest slope there.
+    """The :class:`Point` at the end, steps made, and the largest slope there, free of units.
 
-    ``separated`` says that data and noise can be told apart perfectly, so that there is no
-    minimum; ``corner`` is what the largest slope may be at a minimum, where a loss has corners.
+    Slopes are over the root of the curvature. ``separated`` says that data and noise can be told
+    apart perfectly, so that there is no minimum; ``corner`` is what the largest slope may be at a
+    minimum, where a loss has corners.
     """
 
     point: Point
@@ -62,11 +66,13 @@ class Solution(NamedTuple):
 
 
 def minimise_newton(problem, x, tol, max_iter):
-    """Damped Newton steps from ``x``, on until rounding ends them.
+    """Damped Newton steps from ``x``, on until rounding ends them, whatever ``tol`` is.
 
     Between two curvatures, the first one of a part of the rows, steps and the changes of slopes
     along them correct the last one (L-BFGS).
     """
+    if not len(x):
+        return Solution(problem.at(x), 0, 0.0)
     with np.errstate(all="ignore"):  # steps too far are noticed by their values
         return _newton(problem, x, tol, max_iter)
 
@@ -96,8 +102,18 @@ def _newton(problem, x, tol, max_iter):
         if s @ y > 0.0:
             pairs.append((s, y))
         point, before, n_iter, whole = moved, decrement, n_iter + 1, False
-    residual = float(np.abs(point.slopes).max())
+    residual = _largest(point.slopes, _roots(problem.curvatures(point)))
     return Solution(point, n_iter, residual, _is_separated(problem, point))
+
+
+def _largest(slopes, roots):
+    """The largest slope in units in which curvatures are one."""
+    return float((np.abs(slopes) / roots).max(initial=0.0))
+
+
+def _roots(curvatures):
+    """Their roots; parameters without any curvature keep their unit."""
+    return np.sqrt(np.where(curvatures > 0.0, curvatures, 1.0))
 
 
 def _two_loops(slopes, pairs, solve):
@@ -129,8 +145,7 @@ def _is_separated(problem, point):
 
 def _inverse(H):
     """Solver with a curvature matrix, raised where it is singular."""
-    scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
-    scale[scale < 1e-12 * scale.max()] = scale.max()
+    scale = _roots(H.diagonal())
     scaled = H / np.outer(scale, scale)
     for ridge in _RIDGES:
         try:
@@ -148,17 +163,21 @@ def _solved(factor, right):
 
 
 def minimise_lbfgs(problem, x, tol, max_iter):
-    """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes."""
-    search, smooth = _Search(problem, problem.at(x), tol), problem.form.smooth
-    while True:
-        before, done = search.lowest.value, search.n_iter
-        whole = max_iter - done
-        ended = search.run(min(whole, max(_STAGE, len(x))) if problem.form.scaled else whole)
-        stuck = before - search.lowest.value <= _GAIN or search.n_iter == done
-        if ended or stuck or search.n_iter >= max_iter or (search.flat and not smooth):
+    """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes.
+
+    Slopes are over the roots of curvatures, in a run of those at its start.
+    """
+    search = _Search(problem, problem.at(x), tol)
+    if not len(x):
+        return Solution(search.lowest, 0, 0.0)
+    while not search.is_done() and search.n_iter < max_iter:
+        before, done, whole = search.lowest.value, search.n_iter, max_iter - search.n_iter
+        search.run(min(whole, max(_STAGE, len(x))) if problem.form.scaled else whole)
+        stuck = before - search.lowest.value <= _GAIN and not search.enough
+        if stuck or search.n_iter == done or (search.flat and not problem.form.smooth):
+            search.look()
             break
-    point = search.lowest
-    corner = 0.0 if problem.form.smooth else problem.form.corner(problem.sample)
+    point, corner = search.lowest, float((problem.corner() / search.roots).max())
     return Solution(point, search.n_iter, search.residual, _is_separated(problem, point), corner)
 
 
@@ -167,26 +186,37 @@ class _Search:
 
     def __init__(self, problem, start, tol):
         self.problem, self.lowest, self.tol, self.n_iter = problem, start, tol, 0
-        self.flat = False  # whether the last run ended by itself
+        self.flat = self.enough = False  # whether the last run ended by itself, and by slopes
+        self.roots = np.ones(len(start.x))
 
     @property
     def residual(self):
-        """Largest slope at the lowest point."""
-        return float(np.abs(self.lowest.slopes).max(initial=0.0))
+        """Largest slope at the lowest point, in units of the last curvature."""
+        return _largest(self.lowest.slopes, self.roots)
+
+    def look(self):
+        """Make the curvature anew; returns variables in which it is one."""
+        with np.errstate(all="ignore"):
+            scaling, self.roots = _scaled(self.problem, self.lowest)
+        return scaling
+
+    def is_done(self):
+        """Whether slopes are small enough, by the curvature where the search stands."""
+        self.scaling = self.look()
+        return self.residual <= self.tol
 
     def run(self, max_iter):
-        """One run; whether slopes are small enough now."""
+        """One run from the lowest point, after :meth:`is_done`."""
         from scipy.optimize import minimize  # takes longer to import than the package
 
-        if self.residual <= self.tol:
-            return True
-        origin, scaling = self.lowest.x, _Scaling.of(self.problem, self.lowest)
+        origin, scaling, roots = self.lowest.x, self.scaling, self.roots
+        self.enough = False
 
         def value_and_slopes(u):
             point = self.problem.at(origin + scaling.forth(u))
             if not np.isfinite(point.value):
                 return self._beyond(u - scaling.of_point(self.lowest.x - origin), scaling)
-            small = np.abs(point.slopes).max() <= self.tol
+            small = _largest(point.slopes, roots) <= self.tol
             if point.value <= self.lowest.value or small:
                 self.lowest = point
             if small:
@@ -205,9 +235,9 @@ class _Search:
             )  # fmt: skip
         except _Enough:
             self.n_iter += 1
-            return True
+            self.flat, self.enough = False, True
+            return
         self.flat = found.status != 1
-        return False
 
     def _beyond(self, step, scaling):
         """What stands in for a loss that is not finite: a parabola that leads back to 1/4 a step.
@@ -223,24 +253,23 @@ class _Enough(Exception):
     """The slopes are small enough."""
 
 
+def _scaled(problem, point):
+    """The :class:`_Scaling` at a point, and roots of curvatures that slopes are judged by."""
+    if not problem.form.scaled or len(point.x) > _MOST_SCALED:
+        roots = _roots(problem.curvatures(point))
+        return _Scaling(roots), roots
+    H = problem.information(point, least=_LEAST)
+    roots = _roots(H.diagonal())
+    with single_threaded_blas:
+        scaled = H / np.outer(roots, roots) + _SAFE * np.eye(len(H))
+        factor = linalg.cholesky(scaled, lower=True)
+    return _Scaling(roots[:, None] * factor), roots
+
+
 class _Scaling(NamedTuple):
     """x = factor^-T u: variables u in which the curvature is one, or has a diagonal of ones."""
 
     factor: np.ndarray
-
-    @classmethod
-    def of(cls, problem, point):
-        scale = np.ones(len(point.x))
-        if not problem.form.scaled:
-            return cls(scale)
-        if len(point.x) > _MOST_SCALED:
-            return cls(np.sqrt(_positive(problem.curvatures(point))))
-        H = problem.information(point)
-        diagonal = np.sqrt(_positive(H.diagonal()))
-        H = H / np.outer(diagonal, diagonal)
-        with single_threaded_blas:
-            factor = linalg.cholesky(H + _SAFE * np.eye(len(H)), lower=True)
-        return cls(diagonal[:, None] * factor)
 
     def forth(self, u):
         """x of u."""
@@ -261,8 +290,3 @@ class _Scaling(NamedTuple):
             return slopes / self.factor
         with single_threaded_blas:
             return linalg.solve_triangular(self.factor, slopes, lower=True)
-
-
-def _positive(diagonal):
-    """Curvatures, raised to a millionth of the largest."""
-    return np.maximum(diagonal, max(1e-6 * diagonal.max(), np.finfo(float).tiny))

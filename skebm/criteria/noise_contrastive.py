@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skebm._rng import host_generator
 from skebm.criteria._noise_forms import (
     LAPLACE,
     LOGISTIC,
@@ -43,7 +44,13 @@ __all__ = [
     "Sample",
     "area_under_curve",
     "curvature_weights",
+    "probed",
 ]
+
+_SIGNS = 118  # purpose of random numbers
+
+# Sums with random signs that a curvature is judged by: to some 25 % of it.
+_PROBES = 32
 
 
 class Point(NamedTuple):
@@ -93,32 +100,63 @@ class Problem:
         found = self.form.evaluate(self.sample, theta, c)
         slopes = found.slopes[self.free]
         slopes[:-1] += (self.l2 * theta)[self.moving]
-        value = found.value + 0.5 * float(self.l2 @ theta**2)
+        value = found.value + 0.5 * float((self.l2 * theta**2).sum())
         return Point(x, value, slopes, found.margins)
 
-    def information(self, point, rows_each=None):
+    def information(self, point, rows_each=None, least=0.0):
         """Sum of w h (1 - h) gg' and the penalties, over what moves.
 
         The curvature where -E is linear in theta, and otherwise in the limit of many rows.
-        ``rows_each`` takes only so many rows for each parameter, if there are more than that.
+        ``rows_each`` takes only so many rows for each parameter, if there are more than that;
+        h (1 - h) of data is ``least`` at the least.
         """
         weights = self.sample.weights * curvature_weights(point.margins)
+        if least:
+            data = self.sample.n_data
+            weights[:data] = np.maximum(weights[:data], least * self.sample.weights[:data])
         (theta, _), sample = self.expand(point.x), self.sample
         step = 1 if rows_each is None else max(1, weights.size // (rows_each * len(self.free)))
         if step > 1:
             sample, weights = sample.thinned(step), step * weights[::step]
-        gram = self.form.gram(sample, theta, weights)[np.ix_(self.free, self.free)]
-        places = np.arange(len(self.moving))
+        return self.penalised(self.form.gram(sample, theta, weights))
+
+    def penalised(self, gram):
+        """The curvature of what moves, of a sum (k + 1, k + 1) over rows."""
+        gram, places = gram[np.ix_(self.free, self.free)], np.arange(len(self.moving))
         gram[places, places] += self.l2[self.moving]
         return gram
 
     def curvatures(self, point):
-        """The diagonal of :meth:`information`."""
+        """The diagonal of :meth:`information`; of a form that is not ``scaled``, an estimate."""
         weights = self.sample.weights * curvature_weights(point.margins)
         theta, _ = self.expand(point.x)
-        diagonal = self.form.squares(self.sample, theta, weights)[self.free]
+        if self.form.scaled:
+            diagonal = self.form.squares(self.sample, theta, weights)[self.free]
+        else:
+            diagonal = probed(self.form, self.sample, theta, np.sqrt(weights))[self.free]
         diagonal[:-1] += self.l2[self.moving]
         return diagonal
+
+    def corner(self):
+        """Slopes that corners of the loss may leave at its minimum, of what moves."""
+        if self.form.smooth:
+            return np.zeros(len(self.moving) + 1)
+        return self.form.corner(self.sample)[self.free]
+
+
+def probed(form, sample, theta, roots, spread_out=None):
+    """Sum of squares of ``roots`` (.., blocks, ROWS) times features, by sums with random signs.
+
+    The mean square of such a sum is the sum of squares, without any feature of a row by itself.
+    ``spread_out`` makes weights of rows of what has been given signs.
+    """
+    generator, total = host_generator((0,), _SIGNS), 0.0
+    for _ in range(_PROBES):
+        weights = roots * (2.0 * generator.integers(0, 2, roots.shape) - 1.0)
+        weights = weights if spread_out is None else spread_out(weights)
+        found = form.evaluate(sample._replace(weights=weights, plain=True), theta, 0.0)
+        total = total + found.slopes**2
+    return total / _PROBES
 
 
 def curvature_weights(margins):

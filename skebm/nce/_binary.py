@@ -8,6 +8,7 @@ from skebm._validation import positive_integer
 from skebm.criteria.noise_contrastive import Hidden, Quadratic
 from skebm.energies import BernoulliRBM, Ising
 from skebm.nce._family import BINARY, Family, indexed
+from skebm.nce._sums import weighted_sum
 
 _START = 124  # purpose of random numbers
 
@@ -17,7 +18,7 @@ _WEIGHTS = 0.1
 
 def _means(Z, weights):
     """Column means of 0 and 1, kept from both by half a row."""
-    return (weights @ Z + 0.5) / (weights.sum() + 1.0)
+    return (weighted_sum(weights, Z) + 0.5) / (weights.sum() + 1.0)
 
 
 class IsingModel(Family):
@@ -113,7 +114,7 @@ class RBM(Family):
         means = _means(Z, weights)
         W = _WEIGHTS * host_generator(entropy, _START).standard_normal((m, p))
         b = logit(means) - 0.5 * W.sum(axis=0)
-        return np.concatenate([W.ravel(), b, -W @ means]), None
+        return np.concatenate([W.ravel(), b, -weighted_sum(means, W.T)]), None
 
     def energy(self, params, p):
         """The RBM with these parameters."""

@@ -75,5 +75,5 @@ def reference(estimator, setting, family, given, start, theta):
     share = np.zeros_like(sample.weights)
     share.ravel()[:n] = np.exp(log_weights - log_weights.max())
     share /= share.sum()
-    sloped = form.evaluate(sample._replace(weights=share, n_data=-1), theta, 0.0)
+    sloped = form.evaluate(sample._replace(weights=share, plain=True), theta, 0.0)
     return Reference(noise, estimate, sloped.slopes[:-1], n)

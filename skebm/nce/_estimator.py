@@ -51,8 +51,8 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         Whether columns are scaled while learning, where the energy can take that back: ``"auto"``
         means so. ``params_`` are in units of the data in any case.
     tol : float, default=1e-06
-        Largest slope of the loss, by scaled parameters, at the end. Newton's method goes on to
-        where rounding ends it.
+        Largest slope of the loss at the end, over the root of its curvature by the same parameter,
+        so that units do not matter. Newton's method goes on to where rounding ends it.
     max_iter : int, default=500
         Steps at the most.
     random_state : None, int, RandomState or Generator, default=None
@@ -67,8 +67,8 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     param_names_ : list of str
         Their names, such as ``"precision[0,1]"``.
     params_stderr_ : ndarray of shape (n_params,)
-        Standard errors, 0 of fixed parameters; NaN where there are too many (more than 2,000; 500
-        of your own energies).
+        Standard errors, 0 of fixed parameters, infinite of those that the rows do not determine;
+        NaN where there are too many (more than 2,000; 500 of your own energies).
     params_cov_ : ndarray of shape (n_params, n_params)
         Their covariance.
     params_cov_data_, params_cov_noise_ : ndarray of shape (n_params, n_params) or None

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 from scipy import linalg
+from scipy.special import gammaln
 
 from skebm._jit import single_threaded_blas
 from skebm._rng import derive_seed, host_generator
@@ -154,6 +155,23 @@ class ICA(Family):
             parts.append(theta[m * p :] - (W * units.shift).sum(axis=1))
             J[m * p + places // p, places] = np.tile(-units.shift / units.scale, m)
         return Report(np.concatenate(parts), -c, J)
+
+    def log_partition(self, params, p):
+        """m log Z_f - log |det W|, where there are as many experts as columns."""
+        m = self._n_experts(p)
+        if m != p:
+            return None
+        sign, log_det = np.linalg.slogdet(params[: m * p].reshape(m, p))
+        return m * self._log_constant() - float(log_det) if sign else None
+
+    def _log_constant(self):
+        """log of the integral of e^-f."""
+        if self.expert == "laplace":
+            return 0.5 * np.log(2.0)
+        if self.expert == "logistic":
+            return np.log(4.0 * np.sqrt(3.0) / np.pi)
+        half = 0.5 * self.df
+        return float(0.5 * np.log(self.df * np.pi) + gammaln(half) - gammaln(half + 0.5))
 
     def draws(self, params, p):
         """Independent sources mixed again, where there are as many as columns."""

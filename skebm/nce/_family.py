@@ -101,6 +101,14 @@ class Family(BaseEstimator, ABC):
         """The :class:`~skebm.energies.Energy` with these parameters, or None if there is none."""
         return None
 
+    def doubt(self, params, p):
+        """Why there is no density with these parameters, a sentence, or None."""
+        return None
+
+    def log_partition(self, params, p):
+        """Exact log Z with these parameters, or None if it is not known in closed form."""
+        return None
+
     def draws(self, params, p):
         """A function of (n, entropy) that gives exact draws, or None if there is none."""
         return None

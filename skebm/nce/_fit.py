@@ -15,11 +15,18 @@ from skebm.nce._family import Report, Units, indexed
 from skebm.nce._given import Whose
 from skebm.nce._outcome import contrasted, stepped
 from skebm.nce._setting import Coding, setting_of, weighted_rows
+from skebm.nce._sums import weighted_sum
 from skebm.partition import LogPartition
 from skebm.partition._weights import Estimate
 
 # Chance that the classifier puts data above noise, beyond which a density chasm is said.
 _CHASM = 0.99
+
+# Parameters that are named in a message.
+_NAMED = 5
+
+# Share of its parts that a sum may be to count as rounding.
+_ROUNDING = 1e-6
 
 # Rows whose mean and scale columns are learned around may be as constant as this.
 _CONSTANT = 1e-12
@@ -86,8 +93,9 @@ class LearnsByContrast:
         Warns
         -----
         ConvergenceWarning
-            If slopes did not come below ``tol``, or if data and noise are separated so well that
-            there is no minimum.
+            If slopes did not come below ``tol``; if data and noise are separated so well that
+            there is no minimum; if rows do not determine a parameter; if what was learned has no
+            density.
         UserWarning
             If the classifier tells data from noise nearly always, so that estimates are poor.
         """
@@ -125,7 +133,7 @@ class LearnsByContrast:
         learned = Learned(
             family, own, outcome.theta, outcome.c, start.units, setting.coding, setting.bounds,
             outcome.noise, outcome.n_noise, setting.ratio, entropy,
-            weights @ setting.coding.bits(X) / weights.sum(),
+            weighted_sum(weights, setting.coding.bits(X)) / weights.sum(),
         )  # fmt: skip
         complaints, remarks = self._keep(setting, outcome, learned)
         if complaints and given is not None:  # a gradient may be right at the start only
@@ -172,17 +180,24 @@ class LearnsByContrast:
 
     def _keep(self, setting, outcome, learned):
         """Set all fitted attributes; returns sentences of warnings."""
-        report, data, noise = reported(outcome, learned)
-        complaints, remarks = self._said(outcome)
-        k, doubts = len(report.params), [*complaints, *remarks]
+        report, data, noise, lost = reported(outcome, learned)
+        k, names = len(report.params), indexed("theta", np.arange(len(report.params)))
+        if learned.family is not None:
+            names = learned.family.names(setting.X.shape[1])
+        complaints, remarks = self._said(outcome, lost, names)
+        if learned.family is not None:
+            doubt = learned.family.doubt(report.params, setting.X.shape[1])
+            if doubt is not None:
+                complaints.append(
+                    f"what was learned cannot be normalised: {doubt} Take more rows, a larger "
+                    "noise_ratio, or l2 > 0."
+                )
+        doubts = [*complaints, *remarks]
         cov = np.full((k + 1, k + 1), np.nan) if data is None else data + noise
         stderr = np.sqrt(np.maximum(cov.diagonal(), 0.0))
         if data is None:
             stderr[-1] = outcome.weighed.stderr
             doubts.append("its error leaves out that of the parameters, which are too many")
-        names = indexed("theta", np.arange(k))
-        if learned.family is not None:
-            names = learned.family.names(setting.X.shape[1])
         vars(self).update(
             params_=report.params,
             param_names_=names,
@@ -203,7 +218,7 @@ class LearnsByContrast:
         )  # fmt: skip
         return complaints, remarks
 
-    def _said(self, outcome):
+    def _said(self, outcome, lost, names):
         """Sentences on what is not as it should be."""
         complaints, remarks, solution = [], [], outcome.solution
         if solution.separated:
@@ -216,13 +231,16 @@ class LearnsByContrast:
             ended = solution.n_iter >= self.max_iter
             where = f"after max_iter={self.max_iter} steps" if ended else "where the search ended"
             complaints.append(
-                f"{where} the largest slope is {solution.residual:.3g}, more than "
-                f"tol={self.tol:g}. {'Raise max_iter' if ended else 'Raise tol'} or l2."
+                f"{where} the largest slope, over the root of its curvature, is "
+                f"{solution.residual:.3g}, more than tol={self.tol:g}. "
+                f"{'Raise max_iter' if ended else 'Raise tol'} or l2."
             )
-        if outcome.errors is not None and outcome.errors.singular and not solution.separated:
-            remarks.append(
-                "some parameters are not determined by the rows, and standard errors leave out the "
-                "directions in which they may vary."
+        if lost.any() and not solution.separated:
+            lost = [name for name, each in zip((*names, "log Z"), lost) if each]
+            more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            complaints.append(
+                f"the rows do not determine {', '.join(lost[:_NAMED])}{more}: standard errors are "
+                "infinite. Leave out constant and repeated columns, or take l2 > 0."
             )
         if outcome.auc > _CHASM and not solution.separated:
             remarks.append(
@@ -243,16 +261,25 @@ def moments(X, weights):
 
 
 def reported(outcome, learned):
-    """The :class:`Report`, and covariances of parameters and log Z: by data, by noise, or None."""
+    """The :class:`Report`, covariances of parameters and log Z by data and by noise, or None.
+
+    And which of parameters and log Z the rows do not determine, (k + 1,); these have an infinite
+    variance, and no covariances.
+    """
     report, errors = Report(outcome.theta, -outcome.c), outcome.errors
     if learned.family is not None:
         report = learned.family.report(outcome.theta, outcome.c, learned.units)
     if errors is None:
-        return report, None, None
+        return report, None, None, np.zeros(len(report.params) + 1, bool)
     J = report.jacobian
     if J is None:
-        signs = np.append(np.ones(len(outcome.theta)), -1.0)
-        turned = np.outer(signs, signs)
-        return report, errors.data * turned, errors.noise * turned
+        J = np.diag(np.append(np.ones(len(outcome.theta)), -1.0))
     with single_threaded_blas:
-        return report, J @ errors.data @ J.T, J @ errors.noise @ J.T
+        data, noise, moved = J @ errors.data @ J.T, J @ errors.noise @ J.T, J @ errors.flat
+        size = np.abs(J) @ np.abs(errors.flat)
+    lost = (np.abs(moved) > _ROUNDING * size).any(axis=1)
+    for cov in (data, noise):
+        cov[lost] = np.nan
+        cov[:, lost] = np.nan
+        cov[lost, lost] = np.inf
+    return report, data, noise, lost

@@ -6,8 +6,10 @@ from scipy import linalg
 from skebm._jit import single_threaded_blas
 from skebm.criteria.noise_contrastive import Features, Quadratic
 from skebm.energies import Gaussian
+from skebm.energies._gaussian_support import require_density
 from skebm.nce._family import Family, Report, Units, indexed
 from skebm.nce._noise import EdgesRule
+from skebm.nce._sums import weighted_sum
 
 # What a correlation matrix is shrunk by where rows are too few to invert it.
 _SHRUNK = 1e-3
@@ -51,7 +53,7 @@ class FullGaussian(Family):
     def start(self, Z, weights, entropy):
         """The normal with the moments of the rows."""
         p, share = Z.shape[1], weights / weights.sum()
-        mean = share @ Z
+        mean = weighted_sum(share, Z)
         with single_threaded_blas:
             S = (Z - mean).T @ ((Z - mean) * share[:, None])
             spread = np.maximum(S.diagonal(), np.finfo(float).tiny)
@@ -59,7 +61,7 @@ class FullGaussian(Family):
             S[np.diag_indices(p)] = spread
             K = linalg.inv(S)
         K = (K + K.T) / 2.0
-        return np.concatenate([K @ mean, K[np.triu_indices(p)]]), None
+        return np.concatenate([weighted_sum(mean, K), K[np.triu_indices(p)]]), None
 
     def matrix(self, entries, p):
         """K of its upper triangle."""
@@ -71,7 +73,7 @@ class FullGaussian(Family):
         """b and K of columns z."""
         p = len(units.shift)
         K = self.matrix(params[p:], p) * np.outer(units.scale, units.scale)
-        b = K @ ((params[:p] - units.shift) / units.scale)
+        b = weighted_sum((params[:p] - units.shift) / units.scale, K)
         return np.concatenate([b, K[np.triu_indices(p)]])
 
     def report(self, theta, c, units):
@@ -80,20 +82,42 @@ class FullGaussian(Family):
         K, pairs = self.matrix(theta[p:], p), np.triu_indices(p)
         with single_threaded_blas:
             inverse = linalg.pinvh(K) if _is_singular(K) else linalg.inv(K)
-        y = inverse @ theta[:p]
+        y = weighted_sum(theta[:p], inverse)
         params = np.concatenate([shift + scale * y, theta[p:] / np.outer(scale, scale)[pairs]])
         return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
 
     def energy(self, params, p):
-        """The Gaussian with these parameters, in its box."""
+        """The Gaussian with these parameters, in its box; None where it has no Gibbs sampler."""
         low, high = self.bounds(p)
-        box = (-np.inf if low is None else low, np.inf if high is None else high)
-        return Gaussian(self.matrix(params[p:], p), params[:p], *box)
+        K = self.matrix(params[p:], p)
+        if low is None:
+            return Gaussian(K, params[:p])
+        if np.isfinite([low, high]).all() and not (K.diagonal() > 0.0).all():
+            return None  # a density that grows to the edges
+        return Gaussian(K, params[:p], low, high)
 
     def draws(self, params, p):
         """Independent draws, on the reals."""
         energy = self.energy(params, p)
-        return None if energy.bounded.any() else energy.exact_sample
+        return None if energy is None or energy.bounded.any() else energy.exact_sample
+
+    def doubt(self, params, p):
+        """K that is not positive definite in directions without edges."""
+        low, high = self.bounds(p)
+        if low is None:
+            low, high = np.full(p, -np.inf), np.full(p, np.inf)
+        return _doubt(self.matrix(params[p:], p), low, high)
+
+
+def _doubt(K, low, high):
+    """What is wrong with a precision matrix, or None."""
+    if np.isfinite([low, high]).all():
+        return None
+    try:
+        require_density(K, low, high)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _is_singular(K):
@@ -196,8 +220,9 @@ class DiagonalGaussian(Family):
     def start(self, Z, weights, entropy):
         """The normal with the moments of the rows."""
         share, Z = weights / weights.sum(), Z[:, : Z.shape[1] // 2]
-        mean = share @ Z
-        precision = 1.0 / np.maximum(share @ (Z - mean) ** 2, np.finfo(float).tiny)
+        mean = weighted_sum(share, Z)
+        variances = weighted_sum(share, (Z - mean) ** 2)
+        precision = 1.0 / np.maximum(variances, np.finfo(float).tiny)
         return np.append(precision * mean, precision), None
 
     def internal(self, params, units):
@@ -217,6 +242,10 @@ class DiagonalGaussian(Family):
         J[p + places, p + places] = 1.0 / scale**2
         J[2 * p] = np.concatenate([-y, 0.5 * y**2, [-1.0]])
         return Report(params, -c - 0.5 * float(b @ y), J)
+
+    def doubt(self, params, p):
+        """Precisions that are not positive."""
+        return _doubt(np.diag(params[p:]), np.full(p, -np.inf), np.full(p, np.inf))
 
     def energy(self, params, p):
         """The Gaussian with these parameters."""

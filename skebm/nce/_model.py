@@ -3,6 +3,8 @@
 import inspect
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from skebm._base import UnnormalizedModel
@@ -23,13 +25,20 @@ from skebm.nce._conditional import STEPS
 from skebm.nce._family import BINARY
 from skebm.nce._pickled import check_picklable
 from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, inside
-from skebm.partition._weights import resampled
+from skebm.partition import LogPartition
+from skebm.partition._weights import log_mean_exp, resampled
+from skebm.partition.ais import TARGET_STDERR
+from skebm.partition.contrast import FEWEST
 from skebm.samplers import START, sample
 
 _EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT = 125, 126, 127, 128  # purposes of random numbers
+_PLANNED = 119  # purpose of random numbers
 
 # Rows of noise that draws are taken from: so many for each, and at least.
 _PER_DRAW, _LEAST = 20, 10000
+
+# Rows of noise that log Z is estimated with at the most.
+_MOST = 1_000_000
 
 # Rows that slopes are looked at with.
 _ROWS = 16
@@ -275,12 +284,71 @@ class ContrastedModel(UnnormalizedModel):
             return learned.family.energy(self.params_, self.n_features_in_)
         return learned.own[0](learned.theta) if inspect.isclass(learned.own[0]) else None
 
+    def _compute_log_partition(self, method, base, entropy, *, n_jobs=None, **options):
+        energy, learned = self._known_energy(), self._learned
+        if energy is not None and hasattr(energy, "anneal"):
+            return super()._compute_log_partition(method, base, entropy, n_jobs=n_jobs, **options)
+        exact = None
+        if learned.family is not None and method in ("auto", "exact"):
+            exact = learned.family.log_partition(self.params_, self.n_features_in_)
+        if exact is None and method not in ("auto", "nce"):
+            self._energy()  # says that there are no chains
+        with threads(self.n_jobs if n_jobs is None else n_jobs):
+            return self._weighed(exact, entropy, **options)
+
+    def _weighed(
+        self, exact, entropy, *, level=0.95, n_chains=None, check="none", target_stderr=None,
+        return_chains=False, **_,
+    ):  # fmt: skip
+        """log Z in closed form, or by importance sampling from new rows of noise."""
+        if exact is not None:
+            result = LogPartition(value=exact, level=level)
+            return (result, None) if return_chains else result
+        if check == "reverse":
+            raise ValueError(
+                "log_partition: check='reverse' carries chains back to the base, and this energy "
+                "has none; use check='none'."
+            )
+        n = _LEAST if n_chains is None else n_chains
+        bits, log_weights = self._proposals(n, derive_seed(entropy, _PROPOSALS))
+        estimate, target = log_mean_exp(log_weights), target_stderr or TARGET_STDERR
+        if n_chains is None and estimate.stderr > target:
+            more = n * (estimate.stderr / target) ** 2 if np.isfinite(estimate.stderr) else np.inf
+            n = int(min(_MOST, 1.2 * more))
+            bits, log_weights = self._proposals(n, derive_seed(entropy, _PLANNED))
+            estimate = log_mean_exp(log_weights)
+        doubts = []
+        if estimate.ess < FEWEST:
+            doubts.append(
+                f"the effective number of {n} rows of noise behind it is {estimate.ess:.1f}, less "
+                f"than {FEWEST}"
+            )
+        result = LogPartition.from_estimate(
+            estimate, level=level, doubts=doubts, method="importance", n_chains=n
+        )
+        if doubts:
+            warn(
+                f"{type(self).__name__}: log Z is not to be trusted: {result}: {doubts[0]}. Noise "
+                "nearer to the model has more.",
+                ConvergenceWarning,
+            )
+        chains = Bunch(states=self._learned.coding.codes(bits), log_weights=log_weights)
+        return (result, chains) if return_chains else result
+
+    def _proposals(self, n, seed):
+        """Rows of noise, and log of e^-E / p_n."""
+        noise, learned = self._learned.noise, self._learned
+        bits = noise.sample(n, random_state=seed)
+        log_weights = self.score_samples(learned.coding.codes(bits)) + self.log_partition_.value
+        return bits, log_weights - noise.log_prob(bits)
+
     def _energy(self):
         energy = self._known_energy()
         if energy is None or not hasattr(energy, "anneal"):
             raise TypeError(
                 f"{type(self).__name__}: this energy has no Markov chains that log Z could be "
-                "computed with; log_partition_ is what was learned."
+                "computed with; method='auto' and 'nce' take rows of noise, and log_partition_ is "
+                "what was learned."
             )
         return energy
 

@@ -10,6 +10,7 @@ from skebm._base import all_or_nothing
 from skebm._jit import single_threaded_blas
 from skebm._rng import draw_entropy, host_generator
 from skebm._validation import check_parameters, check_sample_weight, positive_integer
+from skebm.nce._sums import weighted_sum
 
 DRAWS = 139  # purpose of random numbers
 
@@ -209,7 +210,7 @@ class EdgesRule:
 def moments(name, X, weights):
     """Weighted means and standard deviations, (p,) each, of columns that vary."""
     share = weights / weights.sum()
-    mean = share @ X
+    mean = weighted_sum(share, X)
     apart = X - mean
     reach = np.abs(apart).max(axis=0)
     constant = (X == X[0]).all(axis=0) | (reach <= 8 * np.finfo(float).eps * np.abs(mean))
@@ -220,7 +221,7 @@ def moments(name, X, weights):
             f"{name}: column {column} of X is constant ({X[0, column]:g}), so that noise around it "
             f"has no width.{rows} Leave the column out, or give a noise of your own."
         )
-    return mean, reach * np.sqrt(share @ (apart / reach) ** 2)
+    return mean, reach * np.sqrt(weighted_sum(share, (apart / reach) ** 2))
 
 
 def correlations(X, weights, mean, spread):

@@ -11,6 +11,7 @@ from skebm._rng import host_generator
 from skebm._validation import Number
 from skebm.energies import IndependentBernoulli
 from skebm.nce._noise import BINARY, Noise
+from skebm.nce._sums import weighted_sum
 
 _COMPONENT = 136  # purpose of random numbers
 
@@ -96,7 +97,7 @@ class BernoulliNoise(_PartlyUniform):
         self.uniform_share = uniform_share
 
     def _fit(self, X, weights):
-        means = weights / weights.sum() @ X
+        means = weighted_sum(weights / weights.sum(), X)
         self.means_ = (1.0 - self.shrinkage) * means + 0.5 * self.shrinkage
         self._variables = IndependentBernoulli.from_marginals(self.means_)
 

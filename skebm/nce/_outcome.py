@@ -5,11 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from skebm._jit import single_threaded_blas
 from skebm.criteria._noise_errors import Sandwich, sandwich
 from skebm.criteria._noise_pairs import PairProblem
 from skebm.criteria._noise_solvers import Solution, minimise_lbfgs, minimise_newton
 from skebm.criteria.noise_contrastive import Problem, Sample, area_under_curve
 from skebm.nce._conditional import pair_problem, reference
+from skebm.nce._sums import weighted_sum
 from skebm.nce._user import GivenForm
 from skebm.partition._weights import Estimate, log_mean_exp
 
@@ -79,9 +81,11 @@ def _with_log_partition(errors, after):
     """Covariances of theta and c = -log Z, which moves with theta and has an error of its own."""
     k = len(after.slopes)
     A = np.vstack([np.eye(k), -after.slopes])
-    data, noise = A @ errors.data @ A.T, A @ errors.noise @ A.T
+    with single_threaded_blas:
+        data, noise = A @ errors.data @ A.T, A @ errors.noise @ A.T
     noise[k, k] += after.estimate.stderr**2
-    return errors._replace(data=data, noise=noise)
+    flat = np.vstack([errors.flat, -weighted_sum(after.slopes, errors.flat)])
+    return errors._replace(data=data, noise=noise, flat=flat)
 
 
 def _problem(estimator, setting, family, given, start):
@@ -117,7 +121,7 @@ def _errors(problem, point, family, by):
 
 def _loss(problem, point, theta):
     """Without penalties."""
-    return float(point.value - 0.5 * problem.l2 @ theta**2)
+    return float(point.value - 0.5 * (problem.l2 * theta**2).sum())
 
 
 def _constant(problem, margins):
@@ -133,7 +137,7 @@ def _constant(problem, margins):
     share = problem.sample.ratio / max(problem.sample.n_noise, 1)
 
     def excess(c):
-        return weights @ expit(-c - data) - share * expit(c + noise).sum()
+        return (weights * expit(-c - data)).sum() - share * expit(c + noise).sum()
 
     everything = np.append(data, noise)
     reach = 50.0 + abs(np.log(problem.sample.ratio))

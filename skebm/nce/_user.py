@@ -221,7 +221,7 @@ class GivenForm(Form):
         margins, slopes = np.empty_like(energies), np.empty_like(energies)
         values = np.empty(len(energies))
         kernels.contrast_energies(
-            energies, sample.offsets, sample.weights, sample.n_data, float(c), margins, values,
+            energies, sample.offsets, sample.weights, sample.split, float(c), margins, values,
             slopes, parallel=len(values) > 64,
         )  # fmt: skip
         by_theta = self.given.slopes(theta, self.X, sample.of_data(slopes), self.given.data)

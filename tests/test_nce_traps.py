@@ -1,0 +1,353 @@
+"""NCEEstimator where it once went wrong: steps of own energies, units, threads, no density."""
+
+import warnings
+
+import numba
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+from skebm import NCEEstimator
+from skebm.nce import ICA, ConditionalNoise, ExponentialFamily, TruncatedGaussian
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return np.random.default_rng(0).normal(size=(1000, 2))
+
+
+# -- conditional noise, and energies of a user -------------------------------------------------
+
+
+def quartic(theta, X):
+    return theta[0] * X[:, 0] ** 2 + theta[1] * X[:, 1] ** 4
+
+
+def ring(theta, X):
+    squares = (X**2).sum(axis=1)
+    return theta[0] * squares + theta[1] * squares**2
+
+
+def ring_of_row(theta, x):
+    squares = x[0] ** 2 + x[1] ** 2
+    return theta[0] * squares + theta[1] * squares**2
+
+
+def quartic_features(X):
+    return -np.column_stack([X[:, 0] ** 2, X[:, 1] ** 4])
+
+
+def ring_features(X):
+    squares = (X**2).sum(axis=1)
+    return -np.column_stack([squares, squares**2])
+
+
+class Own:
+    """An energy that is linear in its parameters, as a class."""
+
+    features = None
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def energy(self, X):
+        return -type(self).features(X) @ self.theta
+
+    def gradient(self, X, weights):
+        return -weights @ type(self).features(X)
+
+
+class Quartic(Own):
+    features = staticmethod(quartic_features)
+
+
+class Ring(Own):
+    features = staticmethod(ring_features)
+
+
+SHAPES = {
+    "quartic": (quartic_features, quartic, Quartic),
+    "ring": (ring_features, ring, numba.njit(ring_of_row), Ring),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("ratio", [1, 3])
+def test_steps_of_own_energies(rows, shape, ratio):
+    """Against the same energy by its features, which is learned by Newton's method."""
+    features, *energies = SHAPES[shape]
+    options = {"noise": "conditional", "noise_ratio": ratio, "random_state": 0}
+    known = NCEEstimator(ExponentialFamily(features), **options).fit(rows)
+    for energy in energies:
+        own = NCEEstimator(energy, init=[0.4, 0.3], **options).fit(rows)
+        np.testing.assert_allclose(own.params_, known.params_, rtol=1e-4)
+        np.testing.assert_allclose(own.params_stderr_, known.params_stderr_, rtol=1e-3)
+        assert own.log_partition_.value == pytest.approx(known.log_partition_.value, abs=1e-4)
+        assert own.log_partition_.stderr == pytest.approx(known.log_partition_.stderr, rel=1e-3)
+        assert own.loss_ == pytest.approx(known.loss_, abs=1e-9)
+        np.testing.assert_allclose(own.noise_contrastive_loss(rows), own.loss_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_steps_out_of_an_energy(rows):
+    """Steps to where there is no density lose nothing and pull nowhere."""
+
+    def half(theta, X):
+        with np.errstate(all="ignore"):
+            return np.where(X[:, 0] > 0, theta[0] * X[:, 0], np.inf)
+
+    X = np.random.default_rng(1).exponential(size=(3000, 1))
+    model = NCEEstimator(half, init=[0.5], noise="conditional", random_state=0).fit(X)
+    assert abs(model.params_[0] - 1.0) < 5 * model.params_stderr_[0] < 0.3
+
+
+# -- threads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("energy", ["gaussian", "diagonal_gaussian", "ising", "own"])
+def test_bits_do_not_depend_on_the_threads_of_blas(energy):
+    """Sums over so many rows are shared among the threads of BLAS, unless it has one."""
+    X = np.random.default_rng(0).normal(size=(20000, 20))
+    options = {"noise_ratio": 0.25, "random_state": 0, "max_iter": 1, "n_jobs": 1}
+    if energy == "own":
+
+        def energy(theta, X):
+            return theta[0] * X[:, 0] ** 2 + theta[1] * X[:, 1] ** 2
+
+        options["init"] = [0.4, 0.4]
+    found = []
+    for limit in (1, 2):
+        with threadpool_limits(limit, user_api="blas"):
+            model = NCEEstimator(energy, **options).fit(X > 0 if energy == "ising" else X)
+        found.append([model.params_, model.params_stderr_, model.log_partition_.value])
+    for one, two in zip(*found):
+        np.testing.assert_array_equal(one, two)
+
+
+# -- units -------------------------------------------------------------------------------------
+
+
+def powers(X):
+    return np.hstack([X, X**2, X**4])
+
+
+def fourth(theta, X):
+    return theta[0] * X[:, 0] ** 4 - theta[1] * X[:, 0] ** 2
+
+
+def slopes_of_fourth(theta, X, w):
+    return np.array([w @ X[:, 0] ** 4, -w @ X[:, 0] ** 2])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("solver", ["newton", "lbfgs"])
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_units_do_not_matter_to_features(solver, scale):
+    """Steps and warnings are the same, and parameters but for their units."""
+    X = np.random.default_rng(0).normal(size=(3000, 1))
+    one, other = (
+        NCEEstimator(ExponentialFamily(powers), solver=solver, random_state=0).fit(rows)
+        for rows in (X, scale * X)
+    )
+    units = scale ** -np.array([1.0, 2.0, 4.0])
+    precise = 1e-6 if solver == "newton" else 1e-3
+    errors = one.params_stderr_
+    np.testing.assert_allclose(other.params_ / units, one.params_, atol=precise * errors.min())
+    np.testing.assert_allclose(other.params_stderr_ / units, errors, rtol=1e-3)
+    shift = other.log_partition_.value - one.log_partition_.value
+    assert shift == pytest.approx(np.log(scale), abs=1e-5)
+    assert abs(other.n_iter_ - one.n_iter_) <= (0 if solver == "newton" else 3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_units_do_not_matter_to_own_energies(scale):
+    """Started where the search once stayed, quietly."""
+    X = scale * np.random.default_rng(0).normal(size=(3000, 1))
+    known = NCEEstimator(
+        ExponentialFamily(lambda X: np.hstack([-(X**4), X**2])), random_state=0
+    ).fit(X)
+    start = [scale**-4.0, 0.0]
+    own = NCEEstimator(fourth, gradient=slopes_of_fourth, init=start, random_state=0).fit(X)
+    apart = np.abs(own.params_ - known.params_) / known.params_stderr_
+    assert apart.max() < 1e-3
+    np.testing.assert_allclose(own.params_stderr_, known.params_stderr_, rtol=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("init", [[1.0, 1.0], [1e7, 1e-7]])
+def test_columns_of_very_different_units(init):
+    """Precisions 1e8 and 1e-8: against a diagonal Gaussian around zero and the same noise."""
+    X = np.random.default_rng(0).normal(size=(3000, 2)) * [1e-4, 1e4]
+
+    def energy(theta, X):
+        return 0.5 * X**2 @ theta
+
+    own = NCEEstimator(energy, init=init, random_state=0).fit(X)
+    known = NCEEstimator(
+        "diagonal_gaussian", fixed=[True, True, False, False], init=[0.0, 0.0, 1e8, 1e-8],
+        random_state=0,
+    ).fit(X)  # fmt: skip
+    apart = np.abs(own.params_ - known.params_[2:]) / known.params_stderr_[2:]
+    assert apart.max() < 1e-3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("noise", ["auto", ConditionalNoise(0.2)], ids=["auto", "conditional"])
+def test_curvatures_of_many_parameters_are_probed(noise):
+    """Beyond 30 parameters with a gradient nobody makes the curvature, in whatever units."""
+    X = np.random.default_rng(0).normal(size=(1000, 40)) * np.logspace(-3, 3, 40)
+
+    def energy(theta, X):
+        return 0.5 * X**2 @ theta
+
+    def gradient(theta, X, w):
+        return 0.5 * w @ X**2
+
+    init = 0.5 / X.var(axis=0)
+    options = {"noise": noise, "noise_ratio": 2, "noise_inflation": 1.05, "random_state": 0}
+    own = NCEEstimator(energy, gradient=gradient, init=init, **options).fit(X)
+    known = NCEEstimator(ExponentialFamily(lambda X: -0.5 * X**2), **options).fit(X)
+    apart = np.abs(own.params_ - known.params_) / known.params_stderr_
+    assert apart.max() < 1e-3
+
+
+# -- no density, and what rows do not determine ------------------------------------------------
+
+
+def test_a_gaussian_without_a_density_warns():
+    X = np.random.default_rng(1).normal(size=(6, 5))
+    with pytest.warns(ConvergenceWarning, match="cannot be normalised.*least eigenvalue"):
+        model = NCEEstimator(random_state=0).fit(X)
+    assert not model.log_partition_.converged
+    K = np.zeros((5, 5))
+    K[np.triu_indices(5)] = model.params_[5:]
+    assert np.linalg.eigvalsh(K, UPLO="U")[0] < 0
+
+
+def test_a_diagonal_without_a_density_warns():
+    X = np.random.default_rng(0).choice([-1.0, 1.0], size=(500, 1))
+    options = {"noise": "conditional", "random_state": 0}
+    for data in (X, np.hstack([X, X])):
+        with pytest.warns(ConvergenceWarning):
+            model = NCEEstimator(
+                "diagonal_gaussian", fixed=[True] * 2 * data.shape[1],
+                init=[0.0] * data.shape[1] + [-1.0] * data.shape[1], **options,
+            ).fit(data)  # fmt: skip
+        assert not model.log_partition_.converged
+
+
+@pytest.mark.parametrize("case", ["constant", "repeated"])
+def test_what_rows_do_not_determine_has_infinite_errors(case):
+    """Fields of constant columns and couplings of equal ones run off; the others do not."""
+    X = np.random.default_rng(0).integers(0, 2, size=(2000, 3)).astype(float)
+    X[:, 2] = 1.0 if case == "constant" else X[:, 1]
+    name = r"field\[2\]" if case == "constant" else r"coupling\[1,2\]"
+    with pytest.warns(ConvergenceWarning, match=f"do not determine .*{name}"):
+        model = NCEEstimator("ising", random_state=0).fit(X)
+    errors = dict(zip(model.param_names_, model.params_stderr_))
+    assert errors[name.replace("\\", "")] == np.inf
+    assert np.isfinite(errors["coupling[0,1]" if case == "constant" else "field[0]"])
+    assert not model.log_partition_.converged
+    assert not np.isnan(model.params_stderr_).any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        held = NCEEstimator(
+            "ising", l2=0.1, fixed=np.arange(6) == 2, init=np.zeros(6), random_state=0
+        ).fit(X)
+    assert np.isfinite(held.params_stderr_).all() and held.log_partition_.converged
+
+
+# -- log Z, draws, and nothing to learn --------------------------------------------------------
+
+
+@pytest.mark.parametrize("expert", ["laplace", "logistic", "student_t"])
+def test_log_z_of_components_is_known(expert):
+    """Against quadrature of one component, and the learned one."""
+    X = np.random.default_rng(0).laplace(size=(3000, 1))
+    model = NCEEstimator(ICA(expert), random_state=0).fit(3.0 * X)
+    found = model.log_partition()
+    assert found.method == "exact" and found.stderr == 0.0
+    grid = np.linspace(-3000.0, 3000.0, 2_000_001)
+    log_z = model.log_partition_.value
+    density = np.exp(model.score_samples(grid[:, None]) + log_z)
+    assert float(found) == pytest.approx(np.log(np.trapezoid(density, grid)), abs=1e-5)
+    again = model.log_partition("nce", random_state=1)
+    assert abs(again.value - found.value) < 5 * again.stderr < 0.3
+
+
+def test_log_z_of_own_energies_is_estimated_afresh(rows):
+    """Importance sampling from new noise, against quadrature.
+
+    False alarms: 6e-7 for each of four; power: an error of log 2 is 30 errors away.
+    """
+    energies = [
+        NCEEstimator(quartic, init=[0.4, 0.3], random_state=0).fit(rows),
+        NCEEstimator(ExponentialFamily(quartic_features), random_state=0).fit(rows),
+    ]
+    x = np.linspace(-8.0, 8.0, 4001)
+    for model in energies:
+        a, b = model.params_
+        exact = np.log(np.trapezoid(np.exp(-a * x**2), x) * np.trapezoid(np.exp(-b * x**4), x))
+        for options in ({}, {"method": "nce", "n_chains": 5000}):
+            found, draws = model.log_partition(random_state=1, return_chains=True, **options)
+            assert abs(found.value - exact) < 5 * found.stderr < 0.15
+            assert found.method == "importance" and found.converged
+            assert len(draws.states) == len(draws.log_weights) == found.n_chains
+        twice = [model.log_partition(random_state=s).value for s in (1, 1, 2)]
+        assert twice[0] == twice[1] != twice[2]
+        with pytest.raises(TypeError, match="no Markov chains"):
+            model.log_partition("ais")
+        with pytest.raises(ValueError, match="reverse"):
+            model.log_partition(check="reverse")
+
+
+def test_few_effective_rows_of_noise_warn():
+    def spike(theta, X):
+        return theta[0] * (X**2).sum(axis=1)
+
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    model = NCEEstimator(spike, init=[1e9], fixed=[True], noise="conditional", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X)
+    with pytest.warns(ConvergenceWarning, match="effective number"):
+        assert not model.log_partition(n_chains=1000, random_state=0).converged
+
+
+def test_nothing_to_learn_by_steps(rows):
+    """All parameters fixed: only log Z is left, that of a standard normal in two dimensions."""
+
+    def energy(theta, X):
+        return 0.5 * (X**2).sum(axis=1)
+
+    for own in (energy, "diagonal_gaussian"):
+        init = [1.0] if callable(own) else [0.0, 0.0, 1.0, 1.0]
+        model = NCEEstimator(
+            own, init=init, fixed=[True] * len(init), noise="conditional", random_state=0
+        ).fit(rows)
+        np.testing.assert_array_equal(model.params_, init)
+        np.testing.assert_array_equal(model.params_stderr_, 0.0)
+        assert model.n_iter_ == 0
+        found = model.log_partition_
+        assert abs(found.value - np.log(2 * np.pi)) < 5 * found.stderr < 0.1
+
+
+def test_a_density_that_grows_to_the_edges_is_drawn_from():
+    """Precision -12 on the unit interval: moments of draws are those of the model."""
+    X = np.random.default_rng(0).beta(0.6, 0.6, size=(2000, 1))
+    model = NCEEstimator(TruncatedGaussian(high=1.0), noise="uniform", random_state=0).fit(X)
+    assert model.params_[1] < -1.0 and model.log_partition_.converged
+    grid = np.linspace(0.0, 1.0, 20001)
+    density = np.exp(model.score_samples(grid[:, None]))
+    assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=5 * model.log_partition_.stderr)
+    draws = model.sample(4000, random_state=0)
+    assert ((draws >= 0.0) & (draws <= 1.0)).all()
+    density /= np.trapezoid(density, grid)
+    for power in (1, 2):
+        mean = np.trapezoid(density * grid**power, grid)
+        assert (draws**power).mean() == pytest.approx(mean, abs=0.03)
+    again = model.log_partition(random_state=0)
+    assert abs(again.value - model.log_partition_.value) < 0.1
