@@ -67,9 +67,20 @@ def _less_likely(old, new):
     if pd.isna(old.get("loglik")) or "loglik" not in new:
         return None  # of a search, only the chosen candidate is tested
     # The test rows are the same, so their error is counted on one side only.
-    error = np.sqrt(old.stderr_log_z**2 + new.stderr_log_z**2 + new.stderr_rows**2)
+    error = np.sqrt(_squared(old, "stderr_log_z") + _squared(new, "stderr_log_z") + _of_rows(new))
     worse = old.loglik - new.loglik > STANDARD_ERRORS * error or not np.isfinite(new.loglik)
     return "less likely" if worse else None
+
+
+def _squared(row, column):
+    return row.get(column, 0.0) ** 2
+
+
+def _of_rows(row):
+    """Squared error of a likelihood by the rows that were held out, or by the splits."""
+    if "splits" in row:
+        return row.loglik_sd**2 / row.splits
+    return row.stderr_rows**2
 
 
 def main():
