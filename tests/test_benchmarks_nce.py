@@ -280,7 +280,7 @@ def test_the_section_goes_between_its_comments(tmp_path):
     assert "| Gaussian, 20 variables | PyTorch L-BFGS | 8.00 s | 8.0 | 40 | 0e+00 |" in text
     assert "| Gaussian, 20 variables | skebm estimator | 1.50 s | 1.5 |  |  |" in text
     assert "| 10 | 0.17 | 0.017 | −0.50 ± 0.02 |" in text
-    row = "| 4 Laplace sources, normal noise, ν = 10 | 2,000 | 4.10 ± 0.05 | 4.00 |"
+    row = "| 4 Laplace sources, normal noise, ν = 10 | 20,000 | 4.10 ± 0.05 | 4.00 |"
     assert row in text and "95.1 % of 1,000 intervals" in " ".join(text.split())
     assert "nan" not in text and max(map(len, text.splitlines())) < 200
     readme = Path(shutil.copy(ROOT / "README.md", tmp_path))
