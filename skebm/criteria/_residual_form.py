@@ -44,6 +44,9 @@ MANY, ROWS = 2**14, 2**12
 # Tiles of marks that are kept at a time, eight megabytes of them.
 _TILES = 512
 
+# A sweep waits for memory and for threads: so many times as long as its products alone.
+_WAITING = 5.0
+
 
 class ResidualForm:
     """The smooth loss of a precision matrix, from rows that are kept.
@@ -151,7 +154,7 @@ class ResidualForm:
         penalties, constants = penalty * self.weights_of(pairs), self.constants(pairs)
         violations, done = np.zeros(self.p + len(pairs)), np.zeros(2)
         flops = 8.0 * self.n * len(order) / max(1, len(classes) - 1)  # each class wakes threads
-        per_call = max(1, int(FLOPS_PER_CALL / max(flops, 1.0)))
+        per_call = max(1, int(FLOPS_PER_CALL / max(_WAITING * flops, 1.0)))
         parts = range(0, max(1, len(classes) - 1), per_call)
 
         def run(n_sweeps, low):
