@@ -20,8 +20,8 @@ from benchmarks.nce_data import mixing
 from benchmarks.processes import fresh_processes
 from benchmarks.settings import label
 
-# Times sqrt(N), slopes at the end of a fit whose energy has corners, where they do not fall for
-# ever: some 0.2 of their standard deviation, which adds less than 1 % to a variance.
+# Times sqrt(N), slopes at the end of a fit that is not convex: some 0.2 of their standard deviation,
+# which adds less than 1 % to a variance.
 _SLOPES = 0.2
 
 _NORMAL_95 = float(scipy.stats.norm.ppf(0.975))
@@ -61,7 +61,7 @@ def simulate(row, start):
     model, seed = MODELS[row["model"]](row), zlib.crc32(label(row).encode())
     numbers = range(start, min(start + _PART, row["repetitions"]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of slopes at corners
+        warnings.simplefilter("ignore")
         return np.array([model.errors(np.random.default_rng([seed, i])) for i in numbers])
 
 
@@ -159,7 +159,7 @@ class Sources:
         model = _estimator(
             ICA(fit_intercept=False), generator, noise_ratio=self.ratio,
             noise=scipy.stats.multivariate_normal(np.zeros(p), A @ A.T),
-            init=np.linalg.inv(A).ravel(), tol=_SLOPES / np.sqrt(self.n), max_iter=30,
+            init=np.linalg.inv(A).ravel(), tol=_SLOPES / np.sqrt(self.n), max_iter=200,
         ).fit(generator.laplace(scale=np.sqrt(0.5), size=(self.n, p)) @ A.T)  # fmt: skip
         return errors_of_sources(model, A)
 

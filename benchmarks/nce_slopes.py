@@ -42,10 +42,10 @@ def fitted(row, number):
     X = generator.laplace(scale=np.sqrt(0.5), size=(n, _SOURCES)) @ A.T
     model = NCEEstimator(
         ICA(fit_intercept=False), noise="gaussian", noise_inflation=1.0, random_state=number,
-        noise_ratio=row["noise_ratio"], tol=_SLOPES / np.sqrt(n), max_iter=30, n_jobs=1,
+        noise_ratio=row["noise_ratio"], tol=_SLOPES / np.sqrt(n), max_iter=200, n_jobs=1,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of slopes at corners
+        warnings.simplefilter("ignore")
         return errors_of_sources(model.fit(X), A)[:2]
 
 

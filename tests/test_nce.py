@@ -64,6 +64,10 @@ FORMS = {
         Experts(5, P, LAPLACE, False),
         experts(lambda u: np.sqrt(2.0) * np.abs(u), False),
     ),
+    "rounded": (
+        Experts(5, P, LAPLACE, False).rounded(4)[0],
+        experts(lambda u: np.sqrt(2.0 * (u**2 + 0.25**2)), False),
+    ),
     "logistic": (
         Experts(5, P, LOGISTIC, True),
         experts(

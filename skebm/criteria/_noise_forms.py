@@ -5,6 +5,7 @@ last, and its features those of -E + c, of which :mod:`skebm.criteria._noise_err
 """
 
 from abc import ABC, abstractmethod
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,10 @@ _SLOTS, _GRAM_BYTES = 16, 2**28
 
 # Time of exponentials, logarithms and divisions of a row, in flops of a product.
 _ROW_FLOPS = 200.0
+
+# Widths of rounded corners times the number of rows: at 1 a row on a corner is curved as others.
+# Wider ones than the widest would make Laplace variables look normal, and sources all alike.
+_ROUNDINGS, _WIDEST = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0), 0.25
 
 
 class Evaluation(NamedTuple):
@@ -49,11 +54,11 @@ class Form(ABC):
     """Energies of one form.
 
     ``linear`` says that -E is linear in theta, ``scaled`` that a curvature is worth its time where
-    it only helps, ``smooth`` that slopes vanish at a minimum; ``flops`` is the work of a row.
+    it only helps; ``flops`` is the work of a row.
     """
 
     linear = False
-    scaled = smooth = True
+    scaled = True
 
     @abstractmethod
     def evaluate(self, sample, theta, c):
@@ -62,6 +67,10 @@ class Form(ABC):
     @abstractmethod
     def factors(self, sample, theta, part):
         """What features of a slice of blocks are made of: two arrays (blocks, any, ROWS)."""
+
+    def rounded(self, n_rows):
+        """Forms to be minimised one after the other, the last one from close by: one if smooth."""
+        return [self]
 
     def gram(self, sample, theta, weights):
         """Sum of weights (blocks, ROWS) times gg', g the features of -E + c, (k + 1, k + 1)."""
@@ -197,7 +206,8 @@ class Experts(Form):
 
     def __init__(self, n_experts, p, kind, intercept, shape=0.0):
         self.shape = n_experts, p
-        self.kind, self.intercept, self.tail = kind, intercept, float(shape)
+        self.kind, self.intercept = kind, intercept
+        self.tail = float(shape) if kind == STUDENT else 0.0
         m, rows, columns = n_experts, *np.indices(self.shape)
         groups = [(rows, columns, -1.0)]
         groups += [(np.arange(m), p, -1.0)] * intercept
@@ -208,15 +218,17 @@ class Experts(Form):
     def n_params(self):
         return self.shape[0] * (self.shape[1] + self.intercept)
 
-    @property
-    def smooth(self):
-        """Whether f has no corner."""
-        return self.kind != LAPLACE
+    def rounded(self, n_rows):
+        """The same with a root of u^2 + width^2 for abs(u), of less and less width."""
+        if self.kind != LAPLACE:
+            return super().rounded(n_rows)
+        widths = {min(each / n_rows, _WIDEST) for each in _ROUNDINGS}
+        return [self._of_tail(width) for width in sorted(widths, reverse=True)]
 
-    def corner(self, sample):
-        """Slopes that a row on a corner of the loss may leave at its minimum, (k + 1,)."""
-        largest = (sample.weights[:, None] * np.abs(sample.Z)).max(axis=(0, 2))
-        return np.append(2.0 * 2.0**0.5 * largest[self.pairs.right[:-1]], 0.0)
+    def _of_tail(self, tail):
+        form = copy(self)
+        form.tail = tail
+        return form
 
     def bordered(self, theta):
         """W with b as a last column, (m, p + 1)."""

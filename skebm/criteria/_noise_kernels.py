@@ -11,6 +11,8 @@ plain weighted sums. Slot k adds the blocks k, k + slots, ... in this order, how
 and calls there are.
 """
 
+from math import sqrt
+
 import numpy as np
 from numba import prange
 
@@ -88,8 +90,16 @@ def contrast_quadratic(Z, offsets, weights, n_data, A, first, last, margins, val
 
 @inline
 def add_expert(kind, shape, u, energy, slope):
-    """energy (ROWS,) += f(u) of one expert, slope <- f'(u); ``shape`` of Student's t."""
-    if kind == LAPLACE:
+    """energy (ROWS,) += f(u) of one expert, slope <- f'(u).
+
+    ``shape`` is Student's, or how far from 0 the corner of Laplace's is rounded.
+    """
+    if kind == LAPLACE and shape > 0.0:
+        for r in range(ROWS):
+            root = sqrt(u[r] * u[r] + shape * shape)
+            energy[r] += _SQRT_2 * root
+            slope[r] = _SQRT_2 * u[r] / root
+    elif kind == LAPLACE:
         for r in range(ROWS):
             energy[r] += _SQRT_2 * abs(u[r])
             slope[r] = _SQRT_2 if u[r] > 0.0 else (-_SQRT_2 if u[r] < 0.0 else 0.0)

@@ -107,13 +107,6 @@ class PairProblem:
         found = probed(self.form, self.sample, theta, roots, _of_rows)
         return found[:-1][self.free] + self.l2[self.moving]
 
-    def corner(self):
-        """Slopes that corners of the loss may leave at its minimum."""
-        if self.form.smooth:
-            return np.zeros(len(self.moving))
-        shares = np.concatenate([self.shares, *[self.shares / self.n_sets] * self.n_sets])
-        return self.form.corner(self.sample._replace(weights=shares))[:-1][self.free]
-
     def _differences(self, theta):
         """(slice of blocks, features of steps less those of rows, (sets * blocks, k + 1, ROWS))."""
         n = len(self.shares)

@@ -6,6 +6,7 @@ L-BFGS-B on the fixed sample of noise, in variables in which the curvature at th
 """
 
 from collections import deque
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -46,23 +47,21 @@ _LEAST = 1e-6
 # parameters. What a run has to lower the loss by for another to follow.
 _STAGE, _GAIN = 40, 1e-12
 
-# Share that a step has to lower a loss with corners by: far less than what rows know of it.
-_FLAT = 1e-9
+# Largest slope to which a loss is minimised whose corners will be rounded less.
+_ROUGHLY = 1e-4
 
 
 class Solution(NamedTuple):
     """The :class:`Point` at the end, steps made, and the largest slope there, free of units.
 
-    Slopes are over the root of the curvature. ``separated`` says that data and noise can be told
-    apart perfectly, so that there is no minimum; ``corner`` is what the largest slope may be at a
-    minimum, where a loss has corners.
+    Slopes are over the root of the curvature, of a loss without corners. ``separated`` says that
+    data and noise can be told apart perfectly, so that there is no minimum.
     """
 
     point: Point
     n_iter: int
     residual: float
     separated: bool = False
-    corner: float = 0.0
 
 
 def minimise_newton(problem, x, tol, max_iter):
@@ -165,29 +164,46 @@ def _solved(factor, right):
 def minimise_lbfgs(problem, x, tol, max_iter):
     """SciPy's L-BFGS-B from ``x``, begun anew as long as that helps; ``tol`` is of slopes.
 
-    Slopes are over the roots of curvatures, in a run of those at its start.
+    Slopes are over the roots of curvatures, in a run of those at its start. A loss with corners
+    ends on one of many, depending on where it began; so its corners are rounded, less and less
+    until none takes more than the curvature of a row, and the minimum is that of the last.
     """
-    search = _Search(problem, problem.at(x), tol)
     if not len(x):
-        return Solution(search.lowest, 0, 0.0)
-    while not search.is_done() and search.n_iter < max_iter:
-        before, done, whole = search.lowest.value, search.n_iter, max_iter - search.n_iter
-        search.run(min(whole, max(_STAGE, len(x))) if problem.form.scaled else whole)
-        stuck = before - search.lowest.value <= _GAIN and not search.enough
-        if stuck or search.n_iter == done or (search.flat and not problem.form.smooth):
-            search.look()
+        return Solution(problem.at(x), 0, 0.0)
+    first, *others = _rounded(problem)
+    search = _Search(first, x)
+    for following in others:
+        if search.n_iter < max_iter:
+            search.run(max_iter - search.n_iter, max(tol, _ROUGHLY))
+        search.turn_to(following)
+    if others:
+        search.look()
+    while not search.residual <= tol and search.n_iter < max_iter:
+        before, done, left = search.lowest.value, search.n_iter, max_iter - search.n_iter
+        search.run(min(left, max(_STAGE, len(x))) if problem.form.scaled else left, tol)
+        search.look()
+        if search.n_iter == done or (before - search.lowest.value <= _GAIN and not search.enough):
             break
-    point, corner = search.lowest, float((problem.corner() / search.roots).max())
-    return Solution(point, search.n_iter, search.residual, _is_separated(problem, point), corner)
+    point = problem.at(search.lowest.x) if others else search.lowest
+    return Solution(point, search.n_iter, search.residual, _is_separated(problem, point))
+
+
+def _rounded(problem):
+    """Problems to be minimised one after the other, that itself where its form is smooth."""
+    problems = []
+    for form in problem.form.rounded(problem.sample.n_rows):
+        problems.append(copy(problem))
+        problems[-1].form = form
+    return problems
 
 
 class _Search:
     """The lowest point that runs of L-BFGS-B have seen, and their steps."""
 
-    def __init__(self, problem, start, tol):
-        self.problem, self.lowest, self.tol, self.n_iter = problem, start, tol, 0
-        self.flat = self.enough = False  # whether the last run ended by itself, and by slopes
-        self.roots = np.ones(len(start.x))
+    def __init__(self, problem, x):
+        self.problem, self.lowest, self.n_iter = problem, problem.at(x), 0
+        self.enough = False  # whether the last run ended by slopes
+        self.look()
 
     @property
     def residual(self):
@@ -195,18 +211,16 @@ class _Search:
         return _largest(self.lowest.slopes, self.roots)
 
     def look(self):
-        """Make the curvature anew; returns variables in which it is one."""
+        """Make the curvature anew, by which slopes are judged and steps are made."""
         with np.errstate(all="ignore"):
-            scaling, self.roots = _scaled(self.problem, self.lowest)
-        return scaling
+            self.scaling, self.roots = _scaled(self.problem, self.lowest)
 
-    def is_done(self):
-        """Whether slopes are small enough, by the curvature where the search stands."""
-        self.scaling = self.look()
-        return self.residual <= self.tol
+    def turn_to(self, problem):
+        """Go on with another loss, by the same curvature."""
+        self.problem, self.lowest = problem, problem.at(self.lowest.x)
 
-    def run(self, max_iter):
-        """One run from the lowest point, after :meth:`is_done`."""
+    def run(self, max_iter, tol):
+        """One run of ``max_iter`` steps at most from the lowest point to slopes of ``tol``."""
         from scipy.optimize import minimize  # takes longer to import than the package
 
         origin, scaling, roots = self.lowest.x, self.scaling, self.roots
@@ -216,7 +230,7 @@ class _Search:
             point = self.problem.at(origin + scaling.forth(u))
             if not np.isfinite(point.value):
                 return self._beyond(u - scaling.of_point(self.lowest.x - origin), scaling)
-            small = _largest(point.slopes, roots) <= self.tol
+            small = _largest(point.slopes, roots) <= tol
             if point.value <= self.lowest.value or small:
                 self.lowest = point
             if small:
@@ -227,17 +241,14 @@ class _Search:
             self.n_iter += 1
 
         options = {"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": 0.0,
-                   "ftol": 0.0 if self.problem.form.smooth else _FLAT, "maxls": 40}  # fmt: skip
+                   "ftol": 0.0, "maxls": 40}  # fmt: skip
         try:
-            found = minimize(
+            minimize(
                 value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
                 callback=count, options=options,
             )  # fmt: skip
         except _Enough:
-            self.n_iter += 1
-            self.flat, self.enough = False, True
-            return
-        self.flat = found.status != 1
+            self.n_iter, self.enough = self.n_iter + 1, True
 
     def _beyond(self, step, scaling):
         """What stands in for a loss that is not finite: a parabola that leads back to 1/4 a step.

@@ -137,12 +137,6 @@ class Problem:
         diagonal[:-1] += self.l2[self.moving]
         return diagonal
 
-    def corner(self):
-        """Slopes that corners of the loss may leave at its minimum, of what moves."""
-        if self.form.smooth:
-            return np.zeros(len(self.moving) + 1)
-        return self.form.corner(self.sample)[self.free]
-
 
 def probed(form, sample, theta, roots, spread_out=None):
     """Sum of squares of ``roots`` (.., blocks, ROWS) times features, by sums with random signs.

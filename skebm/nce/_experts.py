@@ -40,8 +40,10 @@ class ICA(Family):
     -----
     Parameters are the rows w_i of the unmixing matrix one after the other, then b. Their order
     and signs mean nothing. The loss is not convex; the start is found by scikit-learn's FastICA
-    (further experts point into random directions). For Laplace experts the loss has corners, and
-    slopes near 0 are reached only as far as no row of data lies on one.
+    (further experts point into random directions). The loss of Laplace experts has corners, on one
+    of which searches would end, depending on where they began. So it is minimised with abs(u)
+    rounded to sqrt(u^2 + w^2), of widths w that fall to 1 / n_samples, much less than what rows
+    know of u; ``tol`` is of slopes then.
 
     References
     ----------

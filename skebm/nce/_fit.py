@@ -227,7 +227,7 @@ class LearnsByContrast:
                 "loss has no minimum. Take noise nearer to the data (a smaller noise_inflation, "
                 "noise='mixture'), more rows, or l2 > 0."
             )
-        elif not solution.residual <= max(self.tol, solution.corner):
+        elif not solution.residual <= self.tol:
             ended = solution.n_iter >= self.max_iter
             where = f"after max_iter={self.max_iter} steps" if ended else "where the search ended"
             complaints.append(
