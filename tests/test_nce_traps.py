@@ -366,3 +366,17 @@ def test_laplace_sources_from_other_starts():
         model = NCEEstimator(ICA(fit_intercept=False), init=init.ravel(), random_state=0).fit(X)
         found.append(model.params_)
     assert np.ptp(found, axis=0).max() < 0.01 * model.params_stderr_.mean()
+
+
+@pytest.mark.parametrize("standardize", ["auto", False])
+@pytest.mark.parametrize("far", [1e-3, 1e6])
+@pytest.mark.filterwarnings("error")
+def test_columns_of_any_units_from_far_away(standardize, far):
+    """Columns of 1e-4 and 1e4, precisions decades off: the loss is convex, and there is one end."""
+    X = np.random.default_rng(0).normal(size=(1000, 2)) * [1e-4, 1e4]
+    model = NCEEstimator(standardize=standardize, random_state=0)
+    expected = model.fit(X).params_
+    model.set_params(init=np.array([0.0, 0.0, 1e8 * far, 0.0, 1e-8 * far])).fit(X)
+    np.testing.assert_allclose(model.params_, expected, rtol=1e-6)
+    distance = (model.params_[:2] - X.mean(axis=0)) / X.std(axis=0)
+    assert (np.abs(distance) < 0.05).all()  # some five standard errors of what noise adds

@@ -78,7 +78,8 @@ def minimise_newton(problem, x, tol, max_iter):
 
 def _newton(problem, x, tol, max_iter):
     point, before, n_iter = problem.at(x), np.inf, 0
-    solve, pairs, whole = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS), False
+    solve, pairs = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS)
+    whole = safe = False  # whether the curvature is of all rows here, and of no less than the least
     while n_iter < max_iter:
         step = -_two_loops(point.slopes, pairs, solve)
         decrement = -float(step @ point.slopes)
@@ -90,8 +91,9 @@ def _newton(problem, x, tol, max_iter):
         if decrement <= _NOTHING or (before <= _ROUGH and decrement > 0.1 * before):
             break
         moved = _searched(problem, point, step, decrement)
-        if moved is None and not whole:
-            solve, whole = _inverse(problem.information(point)), True
+        if moved is None and not (whole and safe):
+            safe = whole  # far from all rows there is no curvature but the least
+            solve, whole = _inverse(problem.information(point, least=safe * _LEAST)), True
             pairs.clear()
             continue
         if moved is None or _is_separated(problem, moved):
@@ -100,7 +102,7 @@ def _newton(problem, x, tol, max_iter):
         s, y = moved.x - point.x, moved.slopes - point.slopes
         if s @ y > 0.0:
             pairs.append((s, y))
-        point, before, n_iter, whole = moved, decrement, n_iter + 1, False
+        point, before, n_iter, whole, safe = moved, decrement, n_iter + 1, False, False
     residual = _largest(point.slopes, _roots(problem.curvatures(point)))
     return Solution(point, n_iter, residual, _is_separated(problem, point))
 

@@ -59,7 +59,7 @@ class FullGaussian(Family):
             spread = np.maximum(S.diagonal(), np.finfo(float).tiny)
             S = (1.0 - _SHRUNK) * S
             S[np.diag_indices(p)] = spread
-            K = linalg.inv(S)
+        K = _inverse(S)
         K = (K + K.T) / 2.0
         return np.concatenate([weighted_sum(mean, K), K[np.triu_indices(p)]]), None
 
@@ -80,8 +80,7 @@ class FullGaussian(Family):
         """Location, precision and log Z of the energy around the location."""
         p, (shift, scale) = len(units.shift), units
         K, pairs = self.matrix(theta[p:], p), np.triu_indices(p)
-        with single_threaded_blas:
-            inverse = linalg.pinvh(K) if _is_singular(K) else linalg.inv(K)
+        inverse = _inverse(K)
         y = weighted_sum(theta[:p], inverse)
         params = np.concatenate([shift + scale * y, theta[p:] / np.outer(scale, scale)[pairs]])
         return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
@@ -120,10 +119,16 @@ def _doubt(K, low, high):
     return None
 
 
-def _is_singular(K):
+def _inverse(K):
+    """Of a matrix whose columns may have any units; without directions that are flat in all."""
+    sizes = np.sqrt(np.abs(K.diagonal()))
+    sizes[sizes == 0.0] = 1.0
+    scaled = K / sizes / sizes[:, None]
     with single_threaded_blas:
-        values = np.abs(linalg.eigvalsh(K))
-    return values.min() <= 1e-14 * values.max()
+        values = np.abs(linalg.eigvalsh(scaled))
+        singular = values.min() <= 1e-14 * values.max()
+        inverse = linalg.pinvh(scaled) if singular else linalg.inv(scaled)
+    return inverse / sizes / sizes[:, None]
 
 
 def _jacobian(inverse, y, scale):
