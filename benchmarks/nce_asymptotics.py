@@ -20,8 +20,8 @@ from benchmarks.nce_data import mixing
 from benchmarks.processes import fresh_processes
 from benchmarks.settings import label
 
-# Times sqrt(N), slopes at the end of a fit that is not convex: some 0.2 of their standard deviation,
-# which adds less than 1 % to a variance.
+# Times sqrt(N), slopes at the end of a fit that is not convex: some 0.2 of their standard
+# deviation, which adds less than 1 % to a variance.
 _SLOPES = 0.2
 
 _NORMAL_95 = float(scipy.stats.norm.ppf(0.975))
