@@ -380,3 +380,21 @@ def test_columns_of_any_units_from_far_away(standardize, far):
     np.testing.assert_allclose(model.params_, expected, rtol=1e-6)
     distance = (model.params_[:2] - X.mean(axis=0)) / X.std(axis=0)
     assert (np.abs(distance) < 0.05).all()  # some five standard errors of what noise adds
+
+
+def test_a_wrong_model_says_that_its_densities_do_not_sum_to_one():
+    """A normal learned from uniform rows with little noise: log Z is off by 10 standard errors."""
+    X = np.random.default_rng(0).uniform(size=(50_000, 3))
+    with pytest.warns(UserWarning, match="do not sum to one"):
+        model = NCEEstimator(noise_ratio=0.3, random_state=0).fit(X)
+    exact, found = model.log_partition("exact"), model.log_partition_
+    assert abs(found.value - exact.value) > 4 * found.stderr
+    assert not found.converged
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_right_model_is_not_accused():
+    """Of 40 fits with few rows of noise none warns: by chance in one of 400 such tests at most."""
+    for seed in range(40):
+        X = np.random.default_rng(seed).normal(size=(500, 2))
+        assert NCEEstimator(noise_ratio=0.3, random_state=seed).fit(X).log_partition_.converged

@@ -110,6 +110,10 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     V the variance of its slopes over data and noise. They hold if the model is right; ``l2`` biases
     estimates by what no error knows. Weights are counts.
 
+    Of a model that is wrong the log Z that is learned is not that of its energy, least so for large
+    ``noise_ratio``. Weights of the noise give a second estimate; where both are more than four
+    standard errors apart, a warning says so, and ``log_partition_.converged`` is false.
+
     Likelihoods share the error of the log Z that was learned. A search over ``noise`` or
     ``noise_ratio`` takes the most flattering of these errors along: compare scores with the
     standard errors of ``log_partition_``, or with :meth:`log_partition` where an energy has chains.

@@ -28,6 +28,10 @@ _NAMED = 5
 # Share of its parts that a sum may be to count as rounding.
 _ROUNDING = 1e-6
 
+# Standard errors that both estimates of log Z may be apart, by chance in one of 16,000 fits at the
+# most, and effective rows of noise from which the second one is believed.
+_APART, _BELIEVED = 4.0, 30.0
+
 # Rows whose mean and scale columns are learned around may be as constant as this.
 _CONSTANT = 1e-12
 
@@ -248,7 +252,23 @@ class LearnsByContrast:
                 "across a chasm of densities where estimates have large errors. Take noise nearer "
                 "to the data: noise='mixture', or a smaller noise_inflation."
             )
+        if not (complaints or remarks) and disagreement(outcome) > _APART:
+            remarks.append(
+                f"log Z as it was learned is {disagreement(outcome):.1f} standard errors away from "
+                "that of the learned energy by importance sampling from the noise, so that "
+                "densities do not sum to one: the model is far from the data. Take an energy that "
+                "is nearer, or a larger noise_ratio, with which both agree."
+            )
         return complaints, remarks
+
+
+def disagreement(outcome):
+    """Standard errors between both estimates of log Z, or 0 where one of them is not known."""
+    if outcome.errors is None or not outcome.weighed.ess > _BELIEVED:
+        return 0.0
+    variance = (outcome.errors.data + outcome.errors.noise)[-1, -1] + outcome.weighed.stderr**2
+    apart = abs(outcome.weighed.value + outcome.c)
+    return float(apart / np.sqrt(variance)) if variance > 0.0 else 0.0
 
 
 def moments(X, weights):
