@@ -5,6 +5,7 @@ biases of an RBM with E(v, h) = -b.v - c.h - h.W v; the last sections hold Ising
 tests share in statistics.
 """
 
+import functools
 import itertools
 import math
 
@@ -671,10 +672,16 @@ def interval_loss(X, K, eta, low, high, function, cutoff, weights=None, ridge=0.
     return total / weights.sum() + 0.5 * ridge * (K**2).sum()
 
 
+@functools.cache
+def legendre(n_nodes):
+    """Nodes and weights of Gauss and Legendre on (-1, 1); made of eigenvalues, which take long."""
+    return np.polynomial.legendre.leggauss(n_nodes)
+
+
 def interval_nodes(low, high, breaks, n_nodes=40):
     """Nodes and weights of Gauss and Legendre between all neighbours of bounds and breaks."""
     ends = np.unique([low, high, *(b for b in breaks if low < b < high)])
-    nodes, weights = np.polynomial.legendre.leggauss(n_nodes)
+    nodes, weights = legendre(n_nodes)
     half = np.diff(ends)[:, None] / 2
     return (ends[:-1, None] + half * (1 + nodes)).ravel(), (half * weights).ravel()
 
