@@ -7,11 +7,17 @@ import sys
 # Threads that wait leave the processors to the tests that run beside.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import numba
 import numpy as np
 import pytest
 
 from skebm import CDRBM, PCDRBM, PseudoLikelihoodRBM, RatioMatchingRBM, RdmRBM
 from skebm.datasets import make_bars_and_stripes
+
+# Processes that run tests side by side share the processors.
+numba.set_num_threads(
+    max(1, numba.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+)
 
 RBMS = [CDRBM, PCDRBM, RdmRBM, PseudoLikelihoodRBM, RatioMatchingRBM]
 
