@@ -1,14 +1,17 @@
 """NCEEstimator where it once went wrong: steps of own energies, units, threads, no density."""
 
+import tracemalloc
 import warnings
 
 import numba
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from skebm import NCEEstimator
+from skebm.criteria.noise_contrastive import Features, Sample
 from skebm.nce import ICA, ConditionalNoise, ExponentialFamily, TruncatedGaussian
 
 
@@ -255,7 +258,7 @@ def test_what_rows_do_not_determine_has_infinite_errors(case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         held = NCEEstimator(
-            "ising", l2=0.1, fixed=np.arange(6) == 2, init=np.zeros(6), random_state=0
+            "ising", l2=0.1, fixed=np.arange(6) == 2, init=3.0 * (np.arange(6) == 2), random_state=0
         ).fit(X)
     assert np.isfinite(held.params_stderr_).all() and held.log_partition_.converged
 
@@ -356,12 +359,12 @@ def test_a_density_that_grows_to_the_edges_is_drawn_from():
 def test_laplace_sources_from_other_starts():
     """Where a search begins does not decide on which corner of the loss it ends.
 
-    Twelve starts, a tenth of a standard deviation of sources away, end within a hundredth of a
+    Six starts, a tenth of a standard deviation of sources away, end within a hundredth of a
     standard error (0.06) of each other; with corners as they are they ended as far apart as that.
     """
     X = np.random.default_rng(1).laplace(scale=np.sqrt(0.5), size=(300, 4))
     found = []
-    for seed in range(12):
+    for seed in range(6):
         init = np.eye(4) + 0.1 * np.random.default_rng(seed).standard_normal((4, 4))
         model = NCEEstimator(ICA(fit_intercept=False), init=init.ravel(), random_state=0).fit(X)
         found.append(model.params_)
@@ -398,3 +401,89 @@ def test_a_right_model_is_not_accused():
     for seed in range(40):
         X = np.random.default_rng(seed).normal(size=(500, 2))
         assert NCEEstimator(noise_ratio=0.3, random_state=seed).fit(X).log_partition_.converged
+
+
+@pytest.mark.parametrize("p, near, solver", [(10, 1e-6, "newton"), (38, 1e-3, "lbfgs")])
+@pytest.mark.filterwarnings("error")
+def test_correlated_columns_are_learned_as_well_as_others(p, near, solver):
+    """Condition of 10^6 by Newton's method, of 5,000 by L-BFGS: as of the same rows unmixed."""
+    t = np.arange(p)
+    C = np.exp(-0.5 * ((t[:, None] - t) / 2.5) ** 2) + near * np.eye(p)
+    root = np.linalg.cholesky(C)
+    X = np.random.default_rng(0).normal(size=(3000, p))
+    model = NCEEstimator(noise_ratio=3, solver=solver, random_state=0)
+    white, mixed = (clone(model).fit(Z) for Z in (X, X @ root.T))
+    assert mixed.n_iter_ < 40 and np.isfinite(mixed.params_stderr_).all()
+    volume = np.linalg.slogdet(root)[1]
+    found, expected = mixed.log_partition_, white.log_partition_
+    assert found.value - volume == pytest.approx(expected.value, abs=1e-4)
+    assert found.stderr == pytest.approx(expected.stderr, rel=1e-3)
+    np.testing.assert_allclose(
+        mixed.score_samples(X @ root.T), white.score_samples(X) - volume, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("standardize", ["auto", False])
+def test_errors_of_mixed_columns_are_those_of_columns_apart(standardize):
+    """A tiny penalty keeps columns apart: parameters and all covariances agree."""
+    X = np.random.default_rng(0).normal(size=(1000, 3)) @ [[1, 0.5, 0], [0, 2, 1], [0, 0, 3]] + 5
+    model = NCEEstimator(standardize=standardize, random_state=0)
+    mixed = model.fit(X)
+    found = [mixed.params_, mixed.params_cov_data_, mixed.params_cov_noise_]
+    found.append(mixed.log_partition_.stderr)
+    apart = model.set_params(l2=1e-13).fit(X)
+    assert apart._learned.units.root is None
+    expected = [apart.params_, apart.params_cov_data_, apart.params_cov_noise_]
+    for one, other in zip(found, [*expected, apart.log_partition_.stderr]):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9 * np.abs(other).max())
+    start = model.set_params(l2=0.0, init=apart.params_, max_iter=1).fit(X)
+    np.testing.assert_allclose(start.params_, apart.params_, rtol=1e-6, atol=1e-9)
+
+
+def test_weights_of_laplace_sources_are_repetition():
+    """Corners are rounded by the weight of rows, not by their number."""
+    s = np.random.default_rng(0).laplace(scale=np.sqrt(0.5), size=(6, 1))
+    model = NCEEstimator(ICA(), noise_ratio=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # six rows are not Laplace's
+        once = model.fit(s, sample_weight=np.full(6, 300)).params_
+        again = model.fit(np.repeat(s, 300, axis=0)).params_
+        np.testing.assert_allclose(once, again, rtol=1e-6)
+        few = NCEEstimator(ICA(), random_state=0).fit(s[:3])
+    assert few.loss_ == pytest.approx(few.noise_contrastive_loss(s[:3]), rel=1e-12)
+
+
+@pytest.mark.parametrize("expert", ["laplace", "student_t"])
+def test_sources_far_from_zero_start_where_they_are(expert):
+    """Unscaled columns with a mean of 30 end where scaled ones do."""
+    X = np.random.default_rng(0).laplace(size=(1000, 2)) @ [[1.0, 0.2], [0.5, 1.0]] + 30.0
+    losses = [
+        NCEEstimator(ICA(expert), standardize=standardize, random_state=0).fit(X).loss_
+        for standardize in (True, False)
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_separated_data_have_no_finite_errors():
+    X = np.random.default_rng(0).normal(size=(500, 2))
+    with pytest.warns(ConvergenceWarning, match="separated"):
+        model = NCEEstimator(noise_inflation=1000, random_state=0).fit(X)
+    assert np.isinf(model.params_stderr_).all() and model.log_partition_.stderr == np.inf
+
+
+def test_the_diagonal_of_a_curvature_is_made_without_the_rest():
+    """Of 1,500 features: less memory than a matrix of their products would take for 64 blocks."""
+    rng = np.random.default_rng(0)
+    form, k = Features(1500), 1501
+    sample = Sample.of(
+        rng.normal(size=(4000, 1500)), np.ones(4000), rng.normal(size=(4000, 1500)),
+        (np.zeros(4000), np.zeros(4000)), 1.0,
+    )  # fmt: skip
+    weights = rng.random(sample.weights.shape)
+    tracemalloc.start()
+    found = form.squares(sample, np.zeros(1500), weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * sample.Z.nbytes < 8 * k * k * 64
+    Z = np.moveaxis(sample.Z, 1, 0).reshape(k, -1)
+    np.testing.assert_allclose(found, (Z**2 * weights.ravel()).sum(axis=1), rtol=1e-10)

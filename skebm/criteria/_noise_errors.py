@@ -13,8 +13,9 @@ from scipy import linalg
 from skebm._jit import single_threaded_blas
 from skebm.criteria.noise_contrastive import curvature_weights
 
-# Entries of unit vectors that are rounding.
-_ROUNDING = 1e-6
+# Entries of unit vectors that are rounding, and share of the largest curvature, for each parameter,
+# below which another one is.
+_ROUNDING, _FLAT = 1e-6, 4.0 * np.finfo(float).eps
 
 
 class Sandwich(NamedTuple):
@@ -63,7 +64,7 @@ def inverse_of(H):
     scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
     with single_threaded_blas:
         values, vectors = linalg.eigh(H / np.outer(scale, scale))
-        good = values > 1e-12 * max(values[-1], 0.0)
+        good = values > _FLAT * len(H) * max(values[-1], 0.0)
         kept, flat = vectors[:, good] / scale[:, None], vectors[:, ~good]
         flat = np.where(np.abs(flat) > _ROUNDING, flat, 0.0) / scale[:, None]
         return (kept / values[good]) @ kept.T, flat

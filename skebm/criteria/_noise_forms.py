@@ -22,7 +22,7 @@ _SLOTS, _GRAM_BYTES = 16, 2**28
 # Time of exponentials, logarithms and divisions of a row, in flops of a product.
 _ROW_FLOPS = 200.0
 
-# Widths of rounded corners times the number of rows: at 1 a row on a corner is curved as others.
+# Widths of rounded corners times the weights of rows: at 1 a row on a corner is curved as others.
 # Wider ones than the widest would make Laplace variables look normal, and sources all alike.
 _ROUNDINGS, _WIDEST = (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0), 0.25
 
@@ -68,7 +68,7 @@ class Form(ABC):
     def factors(self, sample, theta, part):
         """What features of a slice of blocks are made of: two arrays (blocks, any, ROWS)."""
 
-    def rounded(self, n_rows):
+    def rounded(self, total):
         """Forms to be minimised one after the other, the last one from close by: one if smooth."""
         return [self]
 
@@ -105,15 +105,18 @@ class Form(ABC):
 
     def squares(self, sample, theta, weights):
         """The diagonal of :meth:`gram`, (k + 1,)."""
-        left, right, scales = self.pairs
+        (left, on_left), (right, on_right) = (
+            np.unique(each, return_inverse=True) for each in self.pairs[:2]
+        )
         total, step = 0.0, 64
         for low in range(0, sample.n_blocks, step):
             part = slice(low, low + step)
             L, M = self.factors(sample, theta, part)
             with single_threaded_blas:
-                products = (L**2 * weights[part, None]) @ (M**2).transpose(0, 2, 1)
+                weighted = L[:, left] ** 2 * weights[part, None]
+                products = weighted @ (M[:, right] ** 2).transpose(0, 2, 1)
             total = total + products.sum(axis=0)
-        return scales**2 * total[left, right]
+        return self.pairs.scales**2 * total[on_left, on_right]
 
     def _sums(self, sample, *shapes):
         n_slots = min(_SLOTS, sample.n_blocks)
@@ -218,11 +221,11 @@ class Experts(Form):
     def n_params(self):
         return self.shape[0] * (self.shape[1] + self.intercept)
 
-    def rounded(self, n_rows):
+    def rounded(self, total):
         """The same with a root of u^2 + width^2 for abs(u), of less and less width."""
         if self.kind != LAPLACE:
-            return super().rounded(n_rows)
-        widths = {min(each / n_rows, _WIDEST) for each in _ROUNDINGS}
+            return super().rounded(total)
+        widths = {min(each / total, _WIDEST) for each in _ROUNDINGS}
         return [self._of_tail(width) for width in sorted(widths, reverse=True)]
 
     def _of_tail(self, tail):

@@ -24,6 +24,9 @@ _FEWEST = 50
 # Decrements at which rounding begins to decide, and at which nothing is left.
 _ROUGH, _NOTHING = 1e-16, 1e-22
 
+# Steps in a row that may change the loss by this share only, and have no smaller decrement.
+_IDLE, _EPSILON = 3, 1e-15
+
 _ARMIJO, _SHRINK, _HALVINGS = 1e-4, 0.5, 40
 
 # Loss below which data and noise count as separated, and parameters as running away.
@@ -77,7 +80,7 @@ def minimise_newton(problem, x, tol, max_iter):
 
 
 def _newton(problem, x, tol, max_iter):
-    point, before, n_iter = problem.at(x), np.inf, 0
+    point, before, n_iter, idle = problem.at(x), np.inf, 0, 0
     solve, pairs = _inverse(problem.information(point, _FEWEST)), deque(maxlen=_PAIRS)
     whole = safe = False  # whether the curvature is of all rows here, and of no less than the least
     while n_iter < max_iter:
@@ -102,7 +105,12 @@ def _newton(problem, x, tol, max_iter):
         s, y = moved.x - point.x, moved.slopes - point.slopes
         if s @ y > 0.0:
             pairs.append((s, y))
+        is_idle = point.value - moved.value <= _EPSILON * abs(moved.value)
+        is_idle &= decrement > 0.1 * before
         point, before, n_iter, whole, safe = moved, decrement, n_iter + 1, False, False
+        idle = idle + 1 if is_idle else 0
+        if idle == _IDLE:
+            break
     residual = _largest(point.slopes, _roots(problem.curvatures(point)))
     return Solution(point, n_iter, residual, _is_separated(problem, point))
 
@@ -186,14 +194,15 @@ def minimise_lbfgs(problem, x, tol, max_iter):
         search.look()
         if search.n_iter == done or (before - search.lowest.value <= _GAIN and not search.enough):
             break
-    point = problem.at(search.lowest.x) if others else search.lowest
+    is_same = search.problem.form is problem.form
+    point = search.lowest if is_same else problem.at(search.lowest.x)
     return Solution(point, search.n_iter, search.residual, _is_separated(problem, point))
 
 
 def _rounded(problem):
     """Problems to be minimised one after the other, that itself where its form is smooth."""
     problems = []
-    for form in problem.form.rounded(problem.sample.n_rows):
+    for form in problem.form.rounded(problem.sample.total):
         problems.append(copy(problem))
         problems[-1].form = form
     return problems

@@ -49,7 +49,9 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         your own energy, of which it gives the number of parameters.
     standardize : {"auto", True, False}, default="auto"
         Whether columns are scaled while learning, where the energy can take that back: ``"auto"``
-        means so. ``params_`` are in units of the data in any case.
+        means so. Those of a Gaussian energy are mixed besides, to be uncorrelated, unless ``l2`` or
+        ``fixed`` is about entries of its precision. ``params_`` are in units of the data in any
+        case.
     tol : float, default=1e-06
         Largest slope of the loss at the end, over the root of its curvature by the same parameter,
         so that units do not matter. Newton's method goes on to where rounding ends it.

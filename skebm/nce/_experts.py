@@ -12,6 +12,7 @@ from skebm._rng import derive_seed, host_generator
 from skebm._validation import Choice, Flag, Number, positive_integer
 from skebm.criteria.noise_contrastive import LAPLACE, LOGISTIC, STUDENT, Experts
 from skebm.nce._family import Family, Report, Units, indexed
+from skebm.nce._sums import weighted_sum
 
 _START, _DRAWS = 122, 123  # purposes of random numbers
 
@@ -131,8 +132,10 @@ class ICA(Family):
         if W.shape != (p, p) or not np.isfinite(W).all():
             W = np.eye(p)
         more = generator.standard_normal((m - p, p)) / np.sqrt(p)
-        theta = np.vstack([W, more]).ravel()
-        return np.append(theta, np.zeros(m)) if self.fit_intercept else theta, None
+        W = np.vstack([W, more])
+        if not self.fit_intercept:
+            return W.ravel(), None
+        return np.append(W.ravel(), -weighted_sum(rows.mean(axis=0), W.T)), None
 
     def internal(self, params, units):
         """Of columns z: w scale, and b + w.shift."""
@@ -156,7 +159,7 @@ class ICA(Family):
         if self.fit_intercept:
             parts.append(theta[m * p :] - (W * units.shift).sum(axis=1))
             J[m * p + places // p, places] = np.tile(-units.shift / units.scale, m)
-        return Report(np.concatenate(parts), -c, J)
+        return Report(np.concatenate(parts), -c, lambda: J)
 
     def log_partition(self, params, p):
         """m log Z_f - log |det W|, where there are as many experts as columns."""

@@ -4,18 +4,24 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 from sklearn.base import BaseEstimator
 
+from skebm._jit import single_threaded_blas
 from skebm._validation import check_parameters
 
 REAL, BINARY = "real", "binary"
 
 
 class Units(NamedTuple):
-    """Columns are learned as z = (x - shift) / scale, (p,) each."""
+    """Columns are learned as z = root^-1 ((x - shift) / scale), with (p,) shifts and scales.
+
+    ``root`` (p, p) is lower triangular, or None where columns stay apart.
+    """
 
     shift: np.ndarray
     scale: np.ndarray
+    root: object = None
 
     @classmethod
     def of_data(cls, p):
@@ -24,14 +30,32 @@ class Units(NamedTuple):
 
     def standardized(self, X):
         """Rows z."""
-        return (X - self.shift) / self.scale
+        Z = (X - self.shift) / self.scale
+        if self.root is None:
+            return Z
+        with single_threaded_blas:
+            return np.ascontiguousarray(linalg.solve_triangular(self.root, Z.T, lower=True).T)
+
+    @property
+    def matrix(self):
+        """B of x = shift + Bz, (p, p)."""
+        return np.diag(self.scale) if self.root is None else self.scale[:, None] * self.root
+
+    @property
+    def inverse(self):
+        """B^-1, (p, p)."""
+        if self.root is None:
+            return np.diag(1.0 / self.scale)
+        with single_threaded_blas:
+            inverse = linalg.solve_triangular(self.root, np.eye(len(self.root)), lower=True)
+        return inverse / self.scale
 
 
 class Report(NamedTuple):
     """Parameters and log Z in units of the data, and their Jacobian.
 
-    ``jacobian`` (k + 1, k + 1) is by theta and c as learned; None leaves parameters as they are
-    and turns the sign of c.
+    ``jacobian`` is a function that makes it, (k + 1, k + 1), by theta and c as learned; None leaves
+    parameters as they are and turns the sign of c.
     """
 
     params: np.ndarray
@@ -84,6 +108,10 @@ class Family(BaseEstimator, ABC):
     def units(self, mean, scale, fixed, params):
         """The :class:`Units` to learn in, given which parameters stay at what."""
         return Units.of_data(len(mean))
+
+    def whitens(self, fixed, p):
+        """Whether columns may be mixed while they are learned, given which parameters stay."""
+        return False
 
     def fixed(self, fixed, p):
         """Which parameters stay as they are learned, of those that do in units of the data."""

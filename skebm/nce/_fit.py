@@ -1,8 +1,10 @@
 """Learning an energy by noise-contrastive estimation."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm._base import all_or_nothing
@@ -25,12 +27,18 @@ _CHASM = 0.99
 # Parameters that are named in a message.
 _NAMED = 5
 
+# What is said where there is none.
+_PENALTY = " l2 > 0 determines couplings and weights."
+
 # Share of its parts that a sum may be to count as rounding.
 _ROUNDING = 1e-6
 
 # Standard errors that both estimates of log Z may be apart, by chance in one of 16,000 fits at the
 # most, and effective rows of noise from which the second one is believed.
 _APART, _BELIEVED = 4.0, 30.0
+
+# Standard deviation, given the columns before, of a column that counts as one of these.
+_DEPENDENT = 1e-6
 
 # Rows whose mean and scale columns are learned around may be as constant as this.
 _CONSTANT = 1e-12
@@ -166,6 +174,8 @@ class LearnsByContrast:
         units = Units.of_data(p)
         if family.standardizes and self.standardize is not False:
             units = family.units(*moments(X, weights), fixed, known)
+            if not self.l2 and family.whitens(fixed, p):
+                units = units._replace(root=correlation_root(units.standardized(X), weights))
         elif family.standardizes:
             units = family.units(np.zeros(p), np.ones(p), fixed, known)
         theta, c = family.start(self._rows_of(family, units, setting.coding, X), weights, entropy)
@@ -244,7 +254,8 @@ class LearnsByContrast:
             more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
             complaints.append(
                 f"the rows do not determine {', '.join(lost[:_NAMED])}{more}: standard errors are "
-                "infinite. Leave out constant and repeated columns, or take l2 > 0."
+                "infinite. Constant and repeated columns do that, binary values that never occur "
+                f"together, and hidden units without weights.{'' if self.l2 else _PENALTY}"
             )
         if outcome.auc > _CHASM and not solution.separated:
             remarks.append(
@@ -280,6 +291,16 @@ def moments(X, weights):
     return mean, np.where(constant, 1.0, scale)
 
 
+def correlation_root(Z, weights):
+    """Cholesky factor of the correlations of standardised columns, None where these depend."""
+    Z = Z - weighted_sum(weights, Z) / weights.sum()
+    with single_threaded_blas, contextlib.suppress(linalg.LinAlgError):
+        S = (Z * weights[:, None]).T @ Z / weights.sum()
+        root = linalg.cholesky(S, lower=True)
+        return root if root.diagonal().min() > _DEPENDENT else None
+    return None
+
+
 def reported(outcome, learned):
     """The :class:`Report`, covariances of parameters and log Z by data and by noise, or None.
 
@@ -291,13 +312,17 @@ def reported(outcome, learned):
         report = learned.family.report(outcome.theta, outcome.c, learned.units)
     if errors is None:
         return report, None, None, np.zeros(len(report.params) + 1, bool)
-    J = report.jacobian
-    if J is None:
+    if report.jacobian is None:
         J = np.diag(np.append(np.ones(len(outcome.theta)), -1.0))
+    else:
+        J = report.jacobian()
     with single_threaded_blas:
         data, noise, moved = J @ errors.data @ J.T, J @ errors.noise @ J.T, J @ errors.flat
         size = np.abs(J) @ np.abs(errors.flat)
     lost = (np.abs(moved) > _ROUNDING * size).any(axis=1)
+    if outcome.solution.separated:
+        lost = (data + noise).diagonal() > 0.0
+        lost[-1] = True
     for cov in (data, noise):
         cov[lost] = np.nan
         cov[:, lost] = np.nan

@@ -41,6 +41,10 @@ class FullGaussian(Family):
         p = len(mean)
         return Units(params[:p] if fixed[:p].any() else mean, scale)
 
+    def whitens(self, fixed, p):
+        """Unless entries of K stay, which are then not those of mixed columns."""
+        return not fixed[p:].any()
+
     def fixed(self, fixed, p):
         """A location is fixed as a whole, since it is one only together with K."""
         if fixed[:p].any() and not fixed[:p].all():
@@ -71,19 +75,25 @@ class FullGaussian(Family):
 
     def internal(self, params, units):
         """b and K of columns z."""
-        p = len(units.shift)
-        K = self.matrix(params[p:], p) * np.outer(units.scale, units.scale)
-        b = weighted_sum((params[:p] - units.shift) / units.scale, K)
+        p, B = len(units.shift), units.matrix
+        with single_threaded_blas:
+            K = B.T @ self.matrix(params[p:], p) @ B
+        b = weighted_sum(units.standardized(params[:p]), K)
         return np.concatenate([b, K[np.triu_indices(p)]])
 
     def report(self, theta, c, units):
         """Location, precision and log Z of the energy around the location."""
-        p, (shift, scale) = len(units.shift), units
-        K, pairs = self.matrix(theta[p:], p), np.triu_indices(p)
+        p, A = len(units.shift), units.inverse
+        K = self.matrix(theta[p:], p)
         inverse = _inverse(K)
         y = weighted_sum(theta[:p], inverse)
-        params = np.concatenate([shift + scale * y, theta[p:] / np.outer(scale, scale)[pairs]])
-        return Report(params, -c - 0.5 * float(theta[:p] @ y), _jacobian(inverse, y, scale))
+        location = units.shift + weighted_sum(y, units.matrix.T)
+        with single_threaded_blas:
+            precision = (A.T @ K @ A)[np.triu_indices(p)]
+        return Report(
+            np.append(location, precision), -c - 0.5 * float(theta[:p] @ y),
+            lambda: _jacobian(inverse, y, units.matrix, A),
+        )  # fmt: skip
 
     def energy(self, params, p):
         """The Gaussian with these parameters, in its box; None where it has no Gibbs sampler."""
@@ -131,15 +141,16 @@ def _inverse(K):
     return inverse / sizes / sizes[:, None]
 
 
-def _jacobian(inverse, y, scale):
-    """Of location, precision and log Z by b, K and c, with y = K^-1 b."""
+def _jacobian(inverse, y, B, A):
+    """Of location, precision and log Z by b, K and c, with y = K^-1 b and A = B^-1."""
     p = len(y)
     i, j = np.triu_indices(p)
     k, off = p + len(i), i != j
     J = np.zeros((k + 1, k + 1))
-    J[:p, :p] = scale[:, None] * inverse
-    J[:p, p:k] = -scale[:, None] * (inverse[:, i] * y[j] + inverse[:, j] * y[i] * off)
-    J[np.arange(p, k), np.arange(p, k)] = 1.0 / (scale[i] * scale[j])
+    with single_threaded_blas:
+        J[:p, :p] = B @ inverse
+        J[:p, p:k] = -B @ (inverse[:, i] * y[j] + inverse[:, j] * y[i] * off)
+    J[p:k, p:k] = (A[i][:, i] * A[j][:, j] + A[j][:, i] * A[i][:, j] * off[:, None]).T
     J[k, :p] = -y
     J[k, p:k] = y[i] * y[j] * np.where(off, 1.0, 0.5)
     J[k, k] = -1.0
@@ -238,7 +249,7 @@ class DiagonalGaussian(Family):
 
     def report(self, theta, c, units):
         """Locations, precisions and log Z of the energy around the locations."""
-        (b, k), (shift, scale) = np.split(theta, 2), units
+        (b, k), shift, scale = np.split(theta, 2), units.shift, units.scale
         p, y = len(b), b / k
         params = np.append(shift + scale * y, k / scale**2)
         J, places = np.zeros((2 * p + 1, 2 * p + 1)), np.arange(p)
@@ -246,7 +257,7 @@ class DiagonalGaussian(Family):
         J[places, p + places] = -scale * y / k
         J[p + places, p + places] = 1.0 / scale**2
         J[2 * p] = np.concatenate([-y, 0.5 * y**2, [-1.0]])
-        return Report(params, -c - 0.5 * float(b @ y), J)
+        return Report(params, -c - 0.5 * float(b @ y), lambda: J)
 
     def doubt(self, params, p):
         """Precisions that are not positive."""
