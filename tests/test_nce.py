@@ -229,9 +229,9 @@ def test_the_jacobian_is_that_of_the_report(real):
     from skebm.nce._gaussians import DiagonalGaussian, FullGaussian
 
     rng = np.random.default_rng(0)
-    p, root = 3, np.tril(rng.normal(size=(3, 3)), -1) + np.diag([1.0, 0.8, 0.5])
+    p, mixing = 3, np.tril(rng.normal(size=(3, 3)), -1) + np.diag([1.0, 0.8, 0.5])
     families = (FullGaussian(), DiagonalGaussian(), ICA(), ICA(n_components=4))
-    for family, root in [(FullGaussian(), root), *((each, None) for each in families)]:
+    for family, root in [(FullGaussian(), mixing), *((each, None) for each in families)]:
         units = Units(rng.normal(size=p), rng.uniform(0.5, 2.0, p), root)
         theta = 0.1 * rng.normal(size=len(family.names(p)))
         if not isinstance(family, ICA):
