@@ -65,7 +65,7 @@ def _report_failures(means, parameters):
               if not np.isfinite(m)]  # fmt: skip
     if failed:
         counts = ", ".join(f"{failed.count(name)} of {name}" for name in dict.fromkeys(failed))
-        print(f"Candidates that failed, or have no likelihood: {counts}.")
+        print(f"Candidates that failed, or whose likelihood is not to be trusted: {counts}.")
 
 
 def _winners(means, parameters):
