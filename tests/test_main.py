@@ -135,7 +135,7 @@ def test_continuous_files_are_modelled_too(small, chain, capsys):
         assert __main__.main(["--data", name, "--figure", "p.png"]) == 0
         shown = capsys.readouterr().out
         assert f"{name}, 300 training and 100 test rows, columns standardised." in shown
-        assert "Candidates that failed, or whose likelihood is not to be trusted: 1 of GraphicalLasso." in shown
+        assert "whose likelihood is not to be trusted: 1 of GraphicalLasso." in shown
         assert first in shown and "Dependent given all other columns" in shown
         assert ("width – age" in shown) == (name == "X.csv")
     assert "age – column 5" in shown
