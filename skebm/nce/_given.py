@@ -97,34 +97,34 @@ class GivenEnergy:
         return total
 
     def _slopes(self, theta, X, weights, whose):
-        return weighted_sum(weights, self._features(self.steps(theta, X), X, whose))
+        return weighted_sum(weights, self._features(self.sides(theta, X), X, whose))
 
     def features(self, theta, X, whose=X_ROWS):
         """dE / dtheta of each row by central differences, (n, k); 0 where these are not finite."""
-        return self._features(self.steps(theta, X, exactly=True), X, whose)
+        return self._features(self.sides(theta, X, exactly=True), X, whose)
 
-    def _features(self, steps, X, whose=X_ROWS):
-        out = np.empty((len(X), len(steps.theta)))
-        for j, sides in enumerate(zip(steps.above, steps.below)):
-            above, below = (moved(steps.theta, j, side) for side in sides)
+    def _features(self, sides, X, whose=X_ROWS):
+        out = np.empty((len(X), len(sides.theta)))
+        for j, values in enumerate(zip(sides.above, sides.below)):
+            above, below = (moved(sides.theta, j, value) for value in values)
             above, below = (self._called_energies(t, X, whose) for t in (above, below))
             finite = np.isfinite(above) & np.isfinite(below)
             out[:, j] = np.subtract(above, below, out=np.zeros(len(X)), where=finite)
-        return out / steps.lengths
+        return out / sides.lengths
 
-    def steps(self, theta, X, exactly=False):
-        """The :class:`~skebm.nce._steps.Steps` from theta, made anew far from the last ones.
+    def sides(self, theta, X, exactly=False):
+        """The :class:`~skebm.nce._steps.Sides` of theta, by the last steps if they are near.
 
-        Or anywhere else, if ``exactly``. They are found from rows of ``X`` if from none before.
+        Or by none but its own, if ``exactly``. Steps are found from rows of ``X``, if from none
+        before.
         """
         if self._rows is None:
             self._rows = X[looked_at(X, _STEPPED)]
         last = self._steps
-        if last is None or not (
-            np.array_equal(last.theta, theta) if exactly else last.serve(theta)
-        ):
-            self._steps = steps_from(self._tried_energies, theta)
-        return self._steps.at(theta)
+        if exactly and last is not None and not np.array_equal(last.found_at, theta):
+            last = None
+        self._steps = steps_from(self._tried_energies, theta, last)
+        return self._steps.around(theta)
 
     def _tried_energies(self, theta):
         """Energies that steps are found from, NaN where a function raises."""
@@ -144,11 +144,11 @@ class GivenEnergy:
         finite = np.flatnonzero(np.isfinite(energies))
         if not len(finite):
             return 0.0, 0
-        rows, ones, steps = X[finite], np.ones(1), self.steps(theta, X, exactly=True)
-        expected = self._features(steps, rows)
+        rows, ones, sides = X[finite], np.ones(1), self.sides(theta, X, exactly=True)
+        expected = self._features(sides, rows)
         found = np.stack([self.slopes(theta, rows[r : r + 1], ones) for r in range(len(rows))])
-        unsure = _ROUNDED * np.abs(energies[finite]).max() / steps.lengths
-        unsure += np.abs(self._features(steps.halved(), rows) - expected).max(axis=0)
+        unsure = _ROUNDED * np.abs(energies[finite]).max() / sides.lengths
+        unsure += np.abs(self._features(sides.halved(), rows) - expected).max(axis=0)
         size = np.maximum(np.abs(expected).max(axis=0), unsure / TOLERANCE)
         size = np.maximum(size, np.finfo(float).tiny)
         errors = (np.abs(found - expected) / size).max(axis=1)

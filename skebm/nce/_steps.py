@@ -26,15 +26,15 @@ _FACTOR, _MOST, _MOST_BLIND = 10.0, 40, 12
 # Rungs without a better one after which a search that is good enough ends.
 _IDLE = 2
 
-# Factors of parameters within which steps stay.
-_NEAR = 4.0
+# Factor of a parameter within which its steps stay, and steps, in units of it, that stay anyway.
+_NEAR, _SHORT, _LONG = 4.0, 1e-8, 1e-4
 
 # What two steps may differ by, in errors of the smaller one; errors of rounding, in roundings.
 _APART, _ROUNDINGS = 10.0, 4.0
 
 
-class Steps(NamedTuple):
-    """Parameters that differences are taken for, and above and below of each (k,)."""
+class Sides(NamedTuple):
+    """Parameters, and values above and below each that differences are taken between, (k,)."""
 
     theta: np.ndarray
     above: np.ndarray
@@ -46,18 +46,26 @@ class Steps(NamedTuple):
         return self.above - self.below
 
     def halved(self):
-        """Half of each."""
-        return Steps(self.theta, *(0.5 * (self.theta + side) for side in self[1:]))
+        """Half as far away."""
+        return Sides(self.theta, *(0.5 * (self.theta + side) for side in self[1:]))
+
+
+class Steps(NamedTuple):
+    """Steps up and down of each parameter (k,), and its value for which they were found."""
+
+    up: np.ndarray
+    down: np.ndarray
+    found_at: np.ndarray
 
     def serve(self, theta):
-        """Whether they are good enough for other parameters."""
-        sizes, known = np.abs(theta), np.abs(self.theta)
-        return bool(((sizes <= _NEAR * known) & (known <= _NEAR * sizes)).all())
+        """For which of other parameters they are good enough, (k,) bool."""
+        sizes, known, steps = np.abs(theta), np.abs(self.found_at), self.up + self.down
+        near = (sizes <= _NEAR * known) & (known <= _NEAR * sizes)
+        return near | ((steps >= _SHORT * sizes) & (steps <= _LONG * sizes))
 
-    def at(self, theta):
-        """The same steps from other parameters."""
-        above, below = self.above - self.theta, self.below - self.theta
-        return Steps(theta, theta + above, theta + below)
+    def around(self, theta):
+        """The :class:`Sides` of parameters."""
+        return Sides(theta, theta + self.up, theta - self.down)
 
 
 class _Trial(NamedTuple):
@@ -84,15 +92,20 @@ class _Trial(NamedTuple):
         return bool((np.abs(larger.slopes - self.slopes) <= _APART * self.error).all())
 
 
-def steps_from(energies, theta):
-    """The :class:`Steps` from theta; ``energies(theta)`` (n,) may be NaN."""
+def steps_from(energies, theta, last=None):
+    """The :class:`Steps` from theta; ``energies(theta)`` (n,) may be NaN.
+
+    Those of the ``last`` ones that are good enough stay.
+    """
+    stay = np.zeros(len(theta), bool) if last is None else last.serve(theta)
+    if stay.all() and last is not None:
+        return last
+    up, down, found_at = (np.where(stay, each, theta) for each in last or 3 * [theta])
     finite = np.isfinite(energies(theta))
-    above, below = theta.copy(), theta.copy()
     with np.errstate(all="ignore"):
-        for j in range(len(theta)):
-            up, down = _sides(lambda t: energies(t)[finite], theta, j)
-            above[j], below[j] = theta[j] + up, theta[j] - down
-    return Steps(theta.copy(), above, below)
+        for j in np.flatnonzero(~stay):
+            up[j], down[j] = _sides(lambda t: energies(t)[finite], theta, j)
+    return Steps(up, down, found_at)
 
 
 def _sides(energies, theta, j):

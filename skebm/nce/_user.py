@@ -136,8 +136,7 @@ class ScalarFunction(GivenEnergy):
         return out
 
     def _slopes(self, theta, X, weights, whose):
-        parts, steps = np.zeros((-(-len(X) // CHUNK), len(theta))), self.steps(theta, X)
-        sides = steps.above, steps.below
+        parts, (_, *sides) = np.zeros((-(-len(X) // CHUNK), len(theta))), self.sides(theta, X)
         points = [moved(theta, j, side[j]) for side in sides for j in range(len(theta))]
         self._run(self._add, (theta, *sides), points, X, whose, weights, parts)
         return parts.sum(axis=0)
