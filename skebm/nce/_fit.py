@@ -10,7 +10,7 @@ from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
 from skebm._validation import check_parameters, column_name
 from skebm._warn import warn
-from skebm.nce._asked import RULES, check_together, family_of, given_of
+from skebm.nce._asked import RULES, check_together, family_of, given_of, is_binary
 from skebm.nce._family import Report, Units, indexed
 from skebm.nce._given import Whose
 from skebm.nce._outcome import contrasted, stepped
@@ -78,9 +78,10 @@ class LearnsByContrast:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data: real numbers inside the support of the energy, or binary ones coded as
-            0 and 1 or as -1 and 1. All computations are float64.
+            0 and 1 or as -1 and 1. All computations are float64. Sparse data are for ``"ising"``
+            and ``"rbm"``, and are made dense.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -148,6 +149,11 @@ class LearnsByContrast:
         if complaints and given is not None:  # a gradient may be right at the start only
             complaints.extend(filter(None, [given.doubt(outcome.theta, setting.X)]))
         return complaints, remarks
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = is_binary(self.energy)
+        return tags
 
     # -- before --------------------------------------------------------------------------------
 
