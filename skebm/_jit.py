@@ -240,25 +240,25 @@ def loops_over(energy):
                     mark = 2 * r + found
             status[chunk] = mark
 
-    def add_slopes(theta, steps, X, weights, parts, status):
+    def add_slopes(theta, above, below, X, weights, parts, status):
         n, p = X.shape
         for chunk in numba.prange(status.shape[0]):
             moved, point, x, mark = theta.copy(), theta.copy(), np.empty(p), 0
             for r in range(chunk * CHUNK, min(n, (chunk + 1) * CHUNK)):
                 x[:] = X[r]
                 for j in range(theta.shape[0]):
-                    moved[j] = point[j] = theta[j] + steps[j]
-                    above = energy(point, x)
+                    moved[j] = point[j] = above[j]
+                    high = energy(point, x)
                     found = changed(x, X[r], point, moved)
-                    moved[j] = point[j] = theta[j] - steps[j]
-                    below = energy(point, x)
+                    moved[j] = point[j] = below[j]
+                    low = energy(point, x)
                     found = max(found, changed(x, X[r], point, moved))
                     moved[j] = point[j] = theta[j]
                     if found and not mark:
                         mark = 2 * r + found
-                    rise = above - below
+                    rise = high - low
                     if np.isfinite(rise):
-                        parts[chunk, j] += weights[r] * (rise / (2.0 * steps[j]))
+                        parts[chunk, j] += weights[r] * (rise / (above[j] - below[j]))
             status[chunk] = mark
 
     return (

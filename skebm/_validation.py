@@ -242,15 +242,18 @@ def check_binary(
     return Rows(np.where(np.isnan(X), np.nan, X > threshold).astype(dtype)), dtype, coding
 
 
-def check_real(estimator, X, *, reset, allow_nan=False, remedy="impute takes NaN", min_rows=1):
+def check_real(
+    estimator, X, *, reset, allow_nan=False, remedy="impute takes NaN", min_rows=1, sparse=False
+):
     """Validate X for an estimator of real data: an ndarray (n, p), float64, NaN where allowed.
 
-    ``remedy`` is what a message says of NaN where it is not.
+    ``remedy`` is what a message says of NaN where it is not. ``sparse`` X is made dense, if taken.
     """
     X = validate_data(
         estimator, X, reset=reset, dtype=np.float64, order="C", ensure_all_finite=False,
-        ensure_min_samples=min_rows,
+        ensure_min_samples=min_rows, accept_sparse="csr" if sparse else False,
     )  # fmt: skip
+    X = X.toarray() if sp.issparse(X) else X
     _check_finite(estimator, X, allow_nan, remedy)
     return X
 

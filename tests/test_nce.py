@@ -1,10 +1,12 @@
 """NCEEstimator: built-in energies against what else is known, and what it warns of."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 import reference
+import scipy.sparse as sp
 import scipy.stats
 from scipy.special import logit
 from sklearn.exceptions import ConvergenceWarning
@@ -409,6 +411,28 @@ def test_binary_codes_are_checked():
     )
     with pytest.raises(ValueError, match="must hold 0 and 1 as the training data, found -1"):
         model.score_samples([[-1.0, 1.0]])
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csc_array, sp.coo_array])
+@pytest.mark.parametrize("energy", ["ising", RBM(2)], ids=["ising", "rbm"])
+def test_sparse_bits_are_those_of_a_dense_table(energy, container):
+    X = np.random.default_rng(0).integers(0, 2, (60, 3))
+    dense, sparse = (NCEEstimator(energy, noise_ratio=2, max_iter=5, random_state=0) for _ in "ab")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        dense.fit(X), sparse.fit(container(X))
+    np.testing.assert_array_equal(sparse.params_, dense.params_)
+    np.testing.assert_array_equal(sparse.score_samples(container(X)), dense.score_samples(X))
+    assert sparse.__sklearn_tags__().input_tags.sparse
+
+
+def test_sparse_tables_of_real_numbers_are_refused():
+    """Their zeros would be numbers like others."""
+    assert not NCEEstimator().__sklearn_tags__().input_tags.sparse
+    with pytest.raises(TypeError, match=r"[Ss]parse"):
+        NCEEstimator().fit(sp.csr_array(np.eye(6)))
+    with pytest.raises(ValueError, match=r"0 and 1, or -1 and 1, .* found 0\.5 in column 1"):
+        NCEEstimator("ising").fit(sp.csr_array([[0.0, 1.0], [1.0, 0.5]]))
 
 
 def test_one_spin_is_a_logit():

@@ -12,8 +12,10 @@ import reference
 from scipy import integrate, stats
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
+from skebm import NCEEstimator
 from skebm.nce import _noises
 from skebm.nce._noises import (
     NAMES,
@@ -522,6 +524,23 @@ def test_densities_are_checked(density, said):
     noise = noise_of(Own(density=density), binary=False, inflation=1.3).fit(np.ones((4, 2)))
     with pytest.raises(ValueError, match=f"noise: .*{said}"):
         noise.log_prob(normals(4, 2))
+
+
+def test_a_mixture_of_scikit_learn_says_what_takes_its_place():
+    """Its draws cannot be told a seed; found before any work, alone or frozen."""
+    X, mixture = normals(50, 2), GaussianMixture(2)
+    said = "noise must be one of .*got .*GaussianMixture.*sample takes no random_state.*MixtureNois"
+    for noise in (mixture, FrozenEstimator(mixture.fit(X))):
+        with pytest.raises(TypeError, match=said):
+            NCEEstimator(noise=noise, random_state=0).fit(X)
+
+
+def test_a_kernel_density_is_noise():
+    X = normals(200, 1)
+    for noise in (KernelDensity(), FrozenEstimator(KernelDensity().fit(X))):
+        model = NCEEstimator(noise=noise, random_state=0).fit(X)
+        precision, error = model.params_[1], model.params_stderr_[1]
+        assert abs(precision * X.var() - 1.0) < 4 * error * X.var() < 1.0
 
 
 def test_words_are_no_numbers():

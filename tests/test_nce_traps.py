@@ -487,3 +487,62 @@ def test_the_diagonal_of_a_curvature_is_made_without_the_rest():
     assert peak < 4 * sample.Z.nbytes < 8 * k * k * 64
     Z = np.moveaxis(sample.Z, 1, 0).reshape(k, -1)
     np.testing.assert_allclose(found, (Z**2 * weights.ravel()).sum(axis=1), rtol=1e-10)
+
+
+# -- the edge of float64 -----------------------------------------------------------------------
+
+
+def mixed_sources():
+    sources = np.random.default_rng(0).laplace(size=(1000, 2))
+    return sources @ np.array([[1.0, 0.4], [0.2, 1.0]]) + 1.0
+
+
+SCALED = {"gaussian": 70, "diagonal_gaussian": 70, "truncated_gaussian": 70, "ica": 140}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("standardize", ["auto", False])
+@pytest.mark.parametrize("noise", ["auto", "conditional"])
+@pytest.mark.parametrize("energy", SCALED)
+def test_results_are_right_wherever_a_scale_is_accepted(energy, noise, standardize):
+    X = mixed_sources()
+    asked = energy
+    if energy == "truncated_gaussian":
+        X, asked = np.abs(X), TruncatedGaussian()
+    kinds = {"location": 1.0, "precision": -2.0, "components": -1.0, "intercept": 0.0}
+    found = []
+    for power in (0, -SCALED[energy], SCALED[energy] - 1):
+        model = NCEEstimator(asked, noise=noise, standardize=standardize, random_state=0)
+        scale = 10.0**power
+        model.fit(scale * X)
+        units = scale ** np.array([kinds[n.split("[")[0]] for n in model.param_names_])
+        errors = np.sqrt(model.params_cov_.diagonal())
+        np.testing.assert_allclose(errors, model.params_stderr_)
+        densities = model.score_samples(scale * X[:5]) + 2 * np.log(scale)
+        found.append((model.params_ / units, errors / units, densities))
+    apart = 1e-3 if energy == "ica" else 1e-6
+    for other in found[1:]:
+        np.testing.assert_allclose(other[0], found[0][0], atol=10 * apart * found[0][1].min())
+        np.testing.assert_allclose(other[1], found[0][1], rtol=10 * apart)
+        np.testing.assert_allclose(other[2], found[0][2], atol=apart)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("standardize", ["auto", False])
+@pytest.mark.parametrize("power", [-320, -308, -300, -200, -100, 100, 200, 300, 307])
+@pytest.mark.parametrize("energy", SCALED)
+def test_scales_whose_errors_are_no_numbers_are_refused(energy, power, standardize):
+    """Before any work, with the name of the column and its standard deviation."""
+    X = np.abs(mixed_sources())
+    spread = X[:, 1].std() * 10.0**power
+    X[:, 1] *= 10.0**power
+    model = NCEEstimator(energy, standardize=standardize, random_state=0)
+    if abs(power) < SCALED[energy]:
+        model.set_params(standardize="auto").fit(X)
+        assert np.isfinite(model.params_stderr_).all()
+        return
+    room = f"between 1e-{SCALED[energy]} and 1e{SCALED[energy]}"
+    with pytest.raises(ValueError, match=f"standard deviation of column 1 must lie {room}") as said:
+        model.fit(X)
+    assert f"found {spread:.3g}" in str(said.value) or power == -320
+    assert not hasattr(model, "params_")

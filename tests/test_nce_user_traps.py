@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skebm import NCEEstimator
 from skebm._jit import CHUNK
 from skebm.nce import ICA, ExponentialFamily
+from skebm.nce._asked import given_of
 
 SERIAL, PARALLEL = 2**14, 0
 
@@ -434,3 +435,109 @@ def test_weights_that_ask_for_more_noise_than_there_is_memory(X):
 def test_inflation_of_a_box_is_called_by_its_name(X):
     with pytest.raises(ValueError, match=r"^noise_inflation must be >= 1 with noise='uniform'"):
         NCEEstimator(noise="uniform", noise_inflation=0.9).fit(X)
+
+
+# -- steps of differences ----------------------------------------------------------------------
+
+
+def student(theta, X):
+    return 3.0 * np.log1p(X[:, 0] ** 2 / (5.0 * theta[0] ** 2))
+
+
+def student_gradient(theta, X, w):
+    u = X[:, 0] ** 2 / (5.0 * theta[0] ** 2)
+    return np.array([w @ (-6.0 * u / (1.0 + u) / theta[0])])
+
+
+@numba.njit
+def student_of_row(theta, x):
+    return 3.0 * np.log1p(x[0] ** 2 / (5.0 * theta[0] ** 2))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("s", [1e-100, 1e-6, 1e-5, 1e-4, 1e5])
+@pytest.mark.parametrize(
+    ("energy", "gradient"),
+    [(student, student_gradient), (student, None), (student_of_row, None)],
+    ids=["gradient", "rows", "compiled"],
+)
+def test_units_of_parameters_do_not_matter_to_differences(energy, gradient, s):
+    """A scale that is a small number: steps of 1e-6 are beyond all that the energy is about."""
+    T = np.random.default_rng(0).standard_t(5, size=(2000, 1))
+    one, other = (
+        NCEEstimator(
+            energy, gradient=gradient, init=[0.7 * unit], noise="student_t", random_state=0
+        ).fit(T * unit)
+        for unit in (1.0, s)
+    )
+    assert abs(one.params_[0] - 1.0) < 4 * one.params_stderr_[0] < 0.2
+    np.testing.assert_allclose(other.params_ / s, one.params_, rtol=1e-5)
+    np.testing.assert_allclose(other.params_stderr_ / s, one.params_stderr_, rtol=1e-5)
+    assert other.check_gradient() < 1e-5
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("s", [1e-6, 1.0, 1e6])
+def test_parameters_that_begin_at_zero_or_pass_through_it(s):
+    """A location from 0 and from the other side, in units that its value does not tell."""
+    X = s * np.random.default_rng(0).logistic(0.5, size=(2000, 1))
+
+    def energy(theta, X):
+        return 2.0 * np.log(np.cosh((X[:, 0] / s - theta[0] / s) / 2.0))
+
+    found = [
+        NCEEstimator(energy, init=[start * s], random_state=0).fit(X) for start in (0.0, -1.0, 2.0)
+    ]
+    for model in found:
+        assert abs(model.params_[0] / s - 0.5) < 4 * model.params_stderr_[0] / s < 0.3
+        assert model.params_[0] / s == pytest.approx(found[1].params_[0] / s, abs=1e-4)
+        assert model.params_stderr_[0] == pytest.approx(found[1].params_stderr_[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0])
+def test_differences_stay_where_an_energy_is_finite(unit):
+    """A rate > 0 that begins near its edge, and one that begins on it."""
+    X = np.random.default_rng(0).exponential(unit, size=(1000, 1))
+
+    def scale(theta, X):
+        inside = X[:, 0] / theta[0] if theta[0] > 0 else np.full(len(X), np.nan)
+        return np.where(X[:, 0] >= 0, inside, np.inf)
+
+    def mixed(theta, X):
+        if theta[0] < 0:
+            raise ValueError("negative")
+        return np.where(X[:, 0] >= 0, X[:, 0] / unit * (1.0 + theta[0] / unit), np.inf)
+
+    model = NCEEstimator(scale, init=[0.5 * unit], noise_ratio=3, random_state=0).fit(X)
+    assert abs(model.params_[0] / unit - 1.0) < 4 * model.params_stderr_[0] / unit < 0.5
+    model = NCEEstimator(mixed, init=[0.0], noise_ratio=3, random_state=0).fit(0.5 * X)
+    assert abs(model.params_[0] / unit - 1.0) < 4 * model.params_stderr_[0] / unit < 1.0
+
+
+def test_steps_do_not_run_away_from_energies_that_are_flat():
+    """A slope of 0 here, and of one beyond a kink; and a parameter that means nothing."""
+    rows = np.linspace(1.0, 2.0, 8)[:, None]
+
+    def energy(theta, X):
+        return X[:, 0] ** 2 + np.maximum(0.0, theta[0] * X[:, 0] - 5.0)
+
+    assert not given_of(energy, None).features(np.array([1.0, 3.0]), rows).any()
+    slopes = given_of(energy, None).features(np.array([6.0, 3.0]), rows)
+    np.testing.assert_allclose(slopes, np.hstack([rows, 0.0 * rows]), rtol=1e-8)
+
+
+def test_differences_cost_two_energies_for_each_parameter(X):
+    """Whatever else it takes to find steps is done with a few rows."""
+    calls = {}
+
+    def energy(theta, X):
+        calls[len(X)] = calls.get(len(X), 0) + 1
+        return 0.5 * theta[0] * (X[:, 0] - theta[1]) ** 2
+
+    given = given_of(energy, None)
+    given.check(np.array([0.5, 0.1]), X, X)
+    for i, theta in enumerate(([0.6, 0.1], [0.7, 0.2], [0.5, 0.3])):
+        calls.clear()
+        given.slopes(np.array(theta), X, np.ones(len(X)))
+        assert calls.pop(len(X)) == 4
+        assert list(calls) == [32] * (i == 0)

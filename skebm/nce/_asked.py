@@ -10,7 +10,7 @@ from skebm._jit import is_compiled
 from skebm._validation import Choice, Jobs, Number, RandomState, positive_integer
 from skebm.nce._binary import RBM, IsingModel
 from skebm.nce._experts import ICA
-from skebm.nce._family import Family
+from skebm.nce._family import BINARY, Family
 from skebm.nce._features import ExponentialFamily
 from skebm.nce._gaussians import DiagonalGaussian, FullGaussian, TruncatedGaussian
 from skebm.nce._noises import NoiseRule
@@ -127,6 +127,12 @@ def family_of(estimator):
     return clone(energy)  # what is done to it afterwards does not change what was learned
 
 
+def is_binary(energy):
+    """Whether an energy that comes with this estimator is for binary data."""
+    known = FAMILIES.get(energy) if isinstance(energy, str) else energy
+    return getattr(known, "kind", None) == BINARY
+
+
 def given_of(energy, gradient):
     """The :class:`GivenEnergy` of a user's own."""
     if is_energy_class(energy):
@@ -160,4 +166,12 @@ def check_together(estimator):
         )
 
 
-__all__ = ["FAMILIES", "RULES", "ExponentialFamily", "check_together", "family_of", "given_of"]
+__all__ = [
+    "FAMILIES",
+    "RULES",
+    "ExponentialFamily",
+    "check_together",
+    "family_of",
+    "given_of",
+    "is_binary",
+]

@@ -66,11 +66,13 @@ class Report(NamedTuple):
 class Family(BaseEstimator, ABC):
     """Base of the energies that come with this estimator.
 
-    ``kind`` is what data they are for, ``standardizes`` says whether columns may be scaled.
+    ``kind`` is what data they are for, ``standardizes`` says whether columns may be scaled, and
+    ``order`` which power of the inverse of a scale is the unit of parameters at the most.
     """
 
     kind = REAL
     standardizes = False
+    order = 1
     _rules = {}  # noqa: RUF012
 
     def check(self):

@@ -10,9 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from skebm._base import all_or_nothing
 from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
-from skebm._validation import check_parameters
+from skebm._validation import check_parameters, column_name
 from skebm._warn import warn
-from skebm.nce._asked import RULES, check_together, family_of, given_of
+from skebm.nce._asked import RULES, check_together, family_of, given_of, is_binary
 from skebm.nce._family import Report, Units, indexed
 from skebm.nce._given import Whose
 from skebm.nce._outcome import contrasted, stepped
@@ -42,6 +42,10 @@ _DEPENDENT = 1e-6
 
 # Rows whose mean and scale columns are learned around may be as constant as this.
 _CONSTANT = 1e-12
+
+# Power of ten that variances of parameters may have; float64 ends at 308, and they are not all of
+# the size of their unit.
+_POWER = 280
 
 
 class Learned(NamedTuple):
@@ -82,9 +86,10 @@ class LearnsByContrast:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training data: real numbers inside the support of the energy, or binary ones coded as
-            0 and 1 or as -1 and 1. All computations are float64.
+            0 and 1 or as -1 and 1. All computations are float64. Sparse data are for ``"ising"``
+            and ``"rbm"``, and are made dense.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -127,6 +132,7 @@ class LearnsByContrast:
         entropy, family = draw_entropy(self.random_state), family_of(self)
         if family is not None:
             family = family.bound(X)
+            check_scales(self, family, X, weights)
         setting = setting_of(self, X, weights, places, weighted, family, entropy)
         own = self.energy, self.gradient
         given = given_of(*own) if family is None else None
@@ -151,6 +157,11 @@ class LearnsByContrast:
         if complaints and given is not None:  # a gradient may be right at the start only
             complaints.extend(filter(None, [given.doubt(outcome.theta, setting.X)]))
         return complaints, remarks
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = is_binary(self.energy)
+        return tags
 
     # -- before --------------------------------------------------------------------------------
 
@@ -282,13 +293,32 @@ def disagreement(outcome):
     return float(apart / np.sqrt(variance)) if variance > 0.0 else 0.0
 
 
+def check_scales(estimator, family, X, weights):
+    """A ``ValueError`` where variances of parameters are no numbers of float64."""
+    if not family.standardizes:
+        return
+    power = _POWER // (2 * family.order)
+    scale = moments(X, weights)[1]
+    odd = ~((scale >= 10.0**-power) & (scale <= 10.0**power))
+    if odd.any():
+        column = int(np.argmax(odd))
+        raise ValueError(
+            f"{type(estimator).__name__}: the standard deviation of "
+            f"{column_name(estimator, column)} must lie between 1e-{power} and 1e{power} for this "
+            f"energy, found {scale[column]:.3g}: variances of parameters, whose unit is its power "
+            f"{-2 * family.order}, are no numbers of float64 beyond. Take another unit for X."
+        )
+
+
 def moments(X, weights):
     """Means and standard deviations of columns, 1 where these are constant."""
     share = weights / weights.sum()
-    mean = (share[:, None] * X).sum(axis=0)
-    scale = np.sqrt((share[:, None] * (X - mean) ** 2).sum(axis=0))
-    constant = scale <= _CONSTANT * np.maximum(np.abs(mean), np.finfo(float).tiny)
-    return mean, np.where(constant, 1.0, scale)
+    powers = np.frexp(np.abs(X).max(axis=0))[1]  # by which squares neither vanish nor overflow
+    Z = np.ldexp(X, -powers)
+    mean = (share[:, None] * Z).sum(axis=0)
+    scale = np.sqrt((share[:, None] * (Z - mean) ** 2).sum(axis=0))
+    constant = scale <= _CONSTANT * np.abs(mean)
+    return np.ldexp(mean, powers), np.where(constant, 1.0, np.ldexp(scale, powers))
 
 
 def correlation_root(Z, weights):

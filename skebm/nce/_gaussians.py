@@ -21,7 +21,7 @@ class FullGaussian(Family):
     Parameters are the location mu, then the entries of the precision K on and above its diagonal.
     """
 
-    standardizes = True
+    standardizes, order = True, 2
 
     def form(self, p):
         """b = K mu instead of mu, in which -E is linear."""
@@ -210,7 +210,7 @@ class DiagonalGaussian(Family):
     Parameters are the locations mu, then the precisions k.
     """
 
-    standardizes = True
+    standardizes, order = True, 2
 
     def form(self, p):
         """Features z and -z^2 / 2, of b = k mu and k."""

@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skebm.nce._steps import steps_from
 from skebm.nce._sums import weighted_sum
-
-# Steps of central differences, in units of a parameter or of one.
-_STEP = np.finfo(float).eps ** (1.0 / 3.0)
 
 # Rows of one call of a user's function, and the numbers that these may hold.
 _ROWS, _NUMBERS = 4096, 2**21
@@ -21,8 +19,9 @@ _ROUNDED = 20.0 * np.finfo(float).eps
 # Relative difference beyond which the energy of a row depends on other rows.
 _MIXED = 1e-8
 
-# Rows and weights that slopes are looked at with before they are used.
-_LOOKED_AT = 5
+# Rows and weights that slopes are looked at with before they are used, and rows of data and as many
+# of noise that steps of differences are found from.
+_LOOKED_AT, _STEPPED = 5, 16
 
 
 class Whose(NamedTuple):
@@ -64,6 +63,7 @@ class GivenEnergy:
 
     gradient_name = None
     data = Whose("the data")
+    _rows = _steps = None  # which steps are found from, and the last ones
 
     def parts_of(self, X, n_params=1):
         """Slices of rows for one call each."""
@@ -97,36 +97,59 @@ class GivenEnergy:
         return total
 
     def _slopes(self, theta, X, weights, whose):
-        return weighted_sum(weights, self.features(theta, X, whose))
+        return weighted_sum(weights, self._features(self.sides(theta, X), X, whose))
 
     def features(self, theta, X, whose=X_ROWS):
         """dE / dtheta of each row by central differences, (n, k); 0 where these are not finite."""
-        steps, out = steps_of(theta), np.empty((len(X), len(theta)))
-        for j, step in enumerate(steps):
-            above, below = theta.copy(), theta.copy()
-            above[j] += step
-            below[j] -= step
+        return self._features(self.sides(theta, X, exactly=True), X, whose)
+
+    def _features(self, sides, X, whose=X_ROWS):
+        out = np.empty((len(X), len(sides.theta)))
+        for j, values in enumerate(zip(sides.above, sides.below)):
+            above, below = (moved(sides.theta, j, value) for value in values)
             above, below = (self._called_energies(t, X, whose) for t in (above, below))
             finite = np.isfinite(above) & np.isfinite(below)
             out[:, j] = np.subtract(above, below, out=np.zeros(len(X)), where=finite)
-            out[:, j] /= 2.0 * step
-        return out
+        return out / sides.lengths
+
+    def sides(self, theta, X, exactly=False):
+        """The :class:`~skebm.nce._steps.Sides` of theta, by the last steps if they are near.
+
+        Or by none but its own, if ``exactly``. Steps are found from rows of ``X``, if from none
+        before.
+        """
+        if self._rows is None:
+            self._rows = X[looked_at(X, _STEPPED)]
+        last = self._steps
+        if exactly and last is not None and not np.array_equal(last.found_at, theta):
+            last = None
+        self._steps = steps_from(self._tried_energies, theta, last)
+        return self._steps.around(theta)
+
+    def _tried_energies(self, theta):
+        """Energies that steps are found from, NaN where a function raises."""
+        try:
+            return self._called_energies(theta, self._rows, X_ROWS)
+        except (RuntimeError, TypeError, ValueError):  # said where it is asked for in earnest
+            return np.full(len(self._rows), np.nan)
 
     def check_slopes(self, theta, X):
         """Largest relative error of the user's gradient on some rows, one at a time; and its row.
 
         An error is relative to the largest slope of its parameter over the rows, or to what
-        rounding leaves of differences. 0 where slopes are differences anyway.
+        rounding leaves of differences, or to what these differ by with half the step. 0 where
+        slopes are differences anyway.
         """
         energies = self.energies(theta, X) if self.gradient_name is not None else np.empty(0)
         finite = np.flatnonzero(np.isfinite(energies))
         if not len(finite):
             return 0.0, 0
-        rows, ones = X[finite], np.ones(1)
-        expected = self.features(theta, rows)
+        rows, ones, sides = X[finite], np.ones(1), self.sides(theta, X, exactly=True)
+        expected = self._features(sides, rows)
         found = np.stack([self.slopes(theta, rows[r : r + 1], ones) for r in range(len(rows))])
-        rounding = _ROUNDED * np.abs(energies[finite]).max() / steps_of(theta)
-        size = np.maximum(np.abs(expected).max(axis=0), rounding / TOLERANCE)
+        unsure = _ROUNDED * np.abs(energies[finite]).max() / sides.lengths
+        unsure += np.abs(self._features(sides.halved(), rows) - expected).max(axis=0)
+        size = np.maximum(np.abs(expected).max(axis=0), unsure / TOLERANCE)
         size = np.maximum(size, np.finfo(float).tiny)
         errors = (np.abs(found - expected) / size).max(axis=1)
         counts = np.arange(1.0, len(rows) + 1.0)
@@ -153,6 +176,9 @@ class GivenEnergy:
         if noise is not None:
             self.known_energies(theta, noise, NOISE_ROWS)
         self._check_alone(theta, X, energies)
+        self._rows = X[looked_at(X, _STEPPED)]
+        if noise is not None:
+            self._rows = np.concatenate([self._rows, noise[looked_at(noise, _STEPPED)]])
         doubt = self.doubt(theta, X)
         if doubt:
             raise ValueError(doubt)
@@ -190,14 +216,16 @@ class GivenEnergy:
 # -- shared by all -----------------------------------------------------------------------------
 
 
-def looked_at(X):
+def looked_at(X, count=_LOOKED_AT):
     """Indices of some rows."""
-    return np.arange(0, len(X), max(1, len(X) // _LOOKED_AT))[:_LOOKED_AT]
+    return np.arange(0, len(X), max(1, len(X) // count))[:count]
 
 
-def steps_of(theta):
-    """Steps of central differences, (k,)."""
-    return _STEP * np.maximum(np.abs(theta), 1.0)
+def moved(theta, j, value):
+    """Parameters with another one at place ``j``."""
+    theta = theta.copy()
+    theta[j] = value
+    return theta
 
 
 def described(whose, r, X, theta):

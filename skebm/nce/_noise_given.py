@@ -230,6 +230,17 @@ def is_given(noise):
     )
 
 
+def takes_seeds(noise):
+    """Whether draws can be told a seed, as far as a signature says."""
+    try:
+        parameters = inspect.signature(noise.sample).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    named = any(p.name == "random_state" or p.kind is p.VAR_KEYWORD for p in parameters)
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return named or len(places) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
 def _parameters(function):
     """Names of what a function takes, with ``**`` if anything."""
     try:

@@ -10,7 +10,14 @@ from skebm.nce._noise_binary import BernoulliNoise, ChowLiuNoise
 from skebm.nce._noise_box import TruncatedNoise, UniformNoise
 from skebm.nce._noise_conditional import ConditionalNoise
 from skebm.nce._noise_continuous import GaussianNoise, MixtureNoise, StudentTNoise
-from skebm.nce._noise_given import GivenNoise, ScipyNoise, is_discrete, is_frozen, is_given
+from skebm.nce._noise_given import (
+    GivenNoise,
+    ScipyNoise,
+    is_discrete,
+    is_frozen,
+    is_given,
+    takes_seeds,
+)
 
 _REAL = {
     "gaussian": GaussianNoise,
@@ -39,8 +46,16 @@ class NoiseRule:
             return
         if inspect.isclass(value):
             raise TypeError(f"{accepted}, got the class {value.__name__}; an instance is needed.")
-        if isinstance(value, Noise) or is_frozen(value) or is_given(value):
+        if isinstance(value, Noise) or is_frozen(value):
             return
+        if is_given(value):
+            if takes_seeds(value):
+                return
+            raise TypeError(
+                f"{accepted}, got {value!r}, whose method sample takes no random_state: it must be "
+                "sample(n_samples, random_state), beside log_prob(X). A Gaussian mixture is "
+                "noise='mixture' or MixtureNoise of skebm.nce."
+            )
         if callable(value) and hasattr(value, "rvs"):
             kind = type(value).__name__
             raise TypeError(f"{accepted}, got {kind} without its parameters: call it.")

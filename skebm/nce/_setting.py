@@ -55,6 +55,7 @@ def checked_rows(estimator, X, *, reset):
     return check_real(
         estimator, X, reset=reset, min_rows=2 if reset else 1,
         remedy="an imputer of scikit-learn stands in",
+        sparse=estimator.__sklearn_tags__().input_tags.sparse,
     )  # fmt: skip
 
 

@@ -20,9 +20,9 @@ from skebm.nce._given import (
     check_precision,
     described,
     first_line,
+    moved,
     name_of,
     shown,
-    steps_of,
 )
 
 # Numbers that features of one call may hold.
@@ -132,20 +132,19 @@ class ScalarFunction(GivenEnergy):
 
     def _called_energies(self, theta, X, whose):
         out = np.empty(len(X))
-        self._run(self._fill, theta, None, (theta,), X, whose, out)
+        self._run(self._fill, (theta,), (theta,), X, whose, out)
         return out
 
     def _slopes(self, theta, X, weights, whose):
-        parts, steps = np.zeros((-(-len(X) // CHUNK), len(theta))), steps_of(theta)
-        moved = theta + np.vstack([np.diag(steps), -np.diag(steps)])
-        self._run(self._add, theta, steps, moved, X, whose, weights, parts)
+        parts, (_, *sides) = np.zeros((-(-len(X) // CHUNK), len(theta))), self.sides(theta, X)
+        points = [moved(theta, j, side[j]) for side in sides for j in range(len(theta))]
+        self._run(self._add, (theta, *sides), points, X, whose, weights, parts)
         return parts.sum(axis=0)
 
-    def _run(self, loop, theta, steps, points, X, whose, *arrays):
+    def _run(self, loop, first, points, X, whose, *arrays):
         """Run a loop, and look at what it says of its chunks; ``points`` are where it calls."""
         status, cause = np.full(-(-len(X) // CHUNK), UNDONE), None
         parallel = len(X) > _SERIAL if self._parallel is None else self._parallel
-        first = (theta,) if steps is None else (theta, steps)
         try:
             loop(*first, X, *arrays, status, parallel=parallel)
         except CompilationError as error:
