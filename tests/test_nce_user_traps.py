@@ -9,11 +9,13 @@ import warnings
 import numba
 import numpy as np
 import pytest
+import reference
 import scipy.stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm import NCEEstimator
 from skebm._jit import CHUNK
+from skebm.energies import BernoulliRBM, Energy, Ising
 from skebm.nce import ICA, ExponentialFamily
 
 SERIAL, PARALLEL = 2**14, 0
@@ -415,6 +417,96 @@ def test_a_module_whose_name_holds_that_of_a_pickler(X, monkeypatch):
     model = NCEEstimator(lambda theta, X: square(theta, X), init=[0.5], random_state=0).fit(X)
     with pytest.raises(pickle.PicklingError, match=r"energy=.*lambda.*top of a module"):
         module.dumped(model)
+
+
+# -- classes, and how their states are coded ---------------------------------------------------
+
+RING = np.roll(np.eye(6), 1, 1) + np.roll(np.eye(6), -1, 1)
+
+
+class Circle(Ising):
+    """Spins around a circle, with one field and one coupling."""
+
+    def __init__(self, theta):
+        super().__init__(theta[1] * RING, np.full(6, theta[0]))
+
+    def gradient(self, X, weights):
+        pairs = 0.5 * (X * (X @ RING)).sum(axis=1)
+        return -weights @ np.column_stack([X.sum(axis=1), pairs])
+
+
+class OneHidden(BernoulliRBM):
+    """An RBM of one hidden unit, whose weights are one number."""
+
+    def __init__(self, theta):
+        super().__init__(np.full((1, 6), theta[1]), np.full(6, theta[0]), np.array([-1.0]))
+
+    def gradient(self, X, weights):
+        ones = X.sum(axis=1)
+        hidden = 1.0 / (1.0 + np.exp(1.0 - self.components[0, 0] * ones))
+        return -weights @ np.column_stack([ones, hidden * ones])
+
+
+class Wrapped(Energy):
+    """The circle as an energy that is known by its base only, or by draws of that."""
+
+    n_features, known = 6, True
+
+    def __init__(self, theta):
+        self._inner = Circle(theta)
+        for name in ("energy", "gradient", "sweep", "exact_log_partition"):
+            setattr(self, name, getattr(self._inner, name))
+
+    energy = gradient = sweep = exact_log_partition = None
+
+    def base(self, marginals=None):
+        base = self._inner.base(marginals)
+        return base if self.known else types.SimpleNamespace(**{
+            name: getattr(base, name) for name in ("sample", "log_density", "field")
+        })  # fmt: skip
+
+
+class Drawn(Wrapped):
+    known = False
+
+
+@pytest.fixture(scope="module")
+def spins():
+    """2,000 rows around a circle, and from an RBM."""
+    S = reference.all_spins(6)
+    rows = {}
+    for cls, states in ((Circle, S), (OneHidden, (S + 1) / 2)):
+        p = np.exp(-cls([0.1, 0.4]).energy(states))
+        rows[cls] = S[np.random.default_rng(0).choice(len(S), 2000, p=p / p.sum())]
+    return rows
+
+
+@pytest.mark.parametrize("cls", [Circle, OneHidden, Wrapped, Drawn])
+def test_states_of_a_class_are_recoded_for_it(spins, cls):
+    """In either coding of the data all ways lead to one model, with draws in these codes."""
+    S, found = spins[OneHidden if cls is OneHidden else Circle], []
+    for rows in (S, (S + 1) / 2):
+        model = NCEEstimator(cls, init=[0.0, 0.0], random_state=0).fit(rows)
+        exact = model.log_partition("exact")
+        learned = model.log_partition_
+        assert abs(exact.value - learned.value) < 0.05
+        draws = model.sample(2000, n_gibbs_steps=50, random_state=0)
+        np.testing.assert_array_equal(np.unique(draws), np.unique(rows))
+        assert draws.mean() == pytest.approx(rows.mean(), abs=0.1)
+        assert model.check_gradient() < 1e-6
+        again = model.log_partition("ais", random_state=0)
+        assert abs(again.value - exact.value) < 5 * again.stderr
+        found.append((model.params_, model.score_samples(rows), learned.value))
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_a_binary_class_takes_binary_rows_only(X):
+    rows = np.repeat(X, 6, axis=1)
+    with pytest.raises(ValueError, match=r"X must hold 0 and 1, or -1 and 1, for this energy"):
+        NCEEstimator(Circle, init=[0.0, 0.0]).fit(rows)
+    with pytest.raises(ValueError, match="noise='gaussian' is not for binary data"):
+        NCEEstimator(Circle, init=[0.0, 0.0], noise="gaussian").fit((rows > 0) * 1.0)
 
 
 # -- noise -------------------------------------------------------------------------------------

@@ -127,10 +127,10 @@ def family_of(estimator):
     return clone(energy)  # what is done to it afterwards does not change what was learned
 
 
-def given_of(energy, gradient):
-    """The :class:`GivenEnergy` of a user's own."""
+def given_of(energy, gradient, coding):
+    """The :class:`GivenEnergy` of a user's own, of rows in the codes of the data."""
     if is_energy_class(energy):
-        return functions_of_class(energy)
+        return functions_of_class(energy, coding.states)
     if is_compiled(energy) and gradient is None:
         return ScalarFunction(energy)
     if is_compiled(energy):

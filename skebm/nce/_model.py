@@ -22,7 +22,6 @@ from skebm.criteria._noise_sample import in_blocks, spread
 from skebm.criteria.noise_contrastive import Problem, Sample
 from skebm.nce._asked import given_of
 from skebm.nce._conditional import STEPS
-from skebm.nce._family import BINARY
 from skebm.nce._pickled import check_picklable
 from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, inside
 from skebm.partition import LogPartition
@@ -127,7 +126,7 @@ class ContrastedModel(UnnormalizedModel):
         else:
             X = self._rows(X)
         if learned.family is None:
-            return given_of(*learned.own).check_slopes(learned.theta, X)[0]
+            return given_of(*learned.own, learned.coding).check_slopes(learned.theta, X)[0]
         return self._error_of_slopes(X)
 
     def _error_of_slopes(self, X):
@@ -216,10 +215,7 @@ class ContrastedModel(UnnormalizedModel):
             base = self._base(energy, "marginals")
             states = base.sample(n_samples, (*entropy, START), energy.dtype)
             states = sample(energy, states, n_gibbs_steps, entropy)
-            if learned.family is not None and learned.family.kind == BINARY:
-                ones = states > (0 if states.min(initial=0) < 0 else 0.5)
-                states = learned.coding.codes(ones.astype(np.float64))
-            return states, np.inf
+            return self._learned.coding.codes_of_states(states), np.inf
         return self._resampled(n_samples, entropy)
 
     def _resampled(self, n_samples, entropy):
@@ -248,7 +244,9 @@ class ContrastedModel(UnnormalizedModel):
         learned = self._learned
         with threads(self.n_jobs):
             if learned.family is None:
-                return learned.c - given_of(*learned.own).known_energies(learned.theta, X)
+                return learned.c - given_of(*learned.own, learned.coding).known_energies(
+                    learned.theta, X
+                )
             sample = _sample(self._internal_rows(X))
             form = learned.family.form(X.shape[1])
             found = form.evaluate(sample, learned.theta, learned.c).margins.ravel()[: len(X)]

@@ -1,5 +1,6 @@
 """What a fit starts from: rows in the codes of energy and noise, noise rows, and densities."""
 
+import inspect
 import os
 from typing import NamedTuple
 
@@ -7,21 +8,30 @@ import numpy as np
 
 from skebm._rng import derive_seed
 from skebm._validation import check_real, check_sample_weight, column_name
+from skebm.energies._codes import BITS, REALS, codes_of
 from skebm.nce._family import BINARY, REAL
 from skebm.nce._noise_given import GivenNoise
 from skebm.nce._noises import noise_of
 
 _NOISE = 121  # purpose of random numbers
 
+# What the built-in energies of a kind take; spins are made by those that have them.
+_CODES = {REAL: REALS, BINARY: BITS, None: None}
+
 # Fewest rows of noise.
 _FEWEST = 16
 
 
 class Coding(NamedTuple):
-    """Whether data are binary, and then coded as -1 and 1. Noise is always of 0 and 1."""
+    """Whether data are binary, and then coded as -1 and 1. Noise is always of 0 and 1.
+
+    ``of_energy`` says whether states of the energy are -1 and 1, or 0 and 1; None takes rows as
+    they are.
+    """
 
     binary: bool
     spins: bool
+    of_energy: object = None
 
     def bits(self, X):
         """Rows as noise has them."""
@@ -31,23 +41,48 @@ class Coding(NamedTuple):
         """Rows as data have them."""
         return 2.0 * bits - 1.0 if self.spins else bits
 
+    def states(self, X):
+        """Rows as the energy has them."""
+        if self.of_energy is None or self.of_energy == self.spins:
+            return X
+        return 2.0 * X - 1.0 if self.of_energy else (X + 1.0) / 2.0
 
-def coding_of(estimator, X, kind):
-    """The :class:`Coding` of data for an energy of a kind; None takes either."""
-    if kind == REAL:
+    def codes_of_states(self, states):
+        """Rows as data have them, of states of the energy."""
+        if self.of_energy is None:
+            return states
+        return self.codes((states > 0.5).astype(np.float64))
+
+
+def coding_of(estimator, X, accepted):
+    """The :class:`Coding` of data for an energy that accepts :class:`Codes`; None takes any."""
+    if accepted is not None and not accepted.binary:
         return Coding(False, False)
     ones, zeros, minus = X == 1, X == 0, X == -1
     spins = bool(minus.any())
     good = (ones | minus) if spins else (ones | zeros)
     if good.all():
-        return Coding(True, spins)
-    if kind == BINARY:
+        return Coding(True, spins, None if accepted is None else accepted.spins)
+    if accepted is not None:
         row, column = np.argwhere(~good)[0]
         raise ValueError(
             f"{type(estimator).__name__}: X must hold 0 and 1, or -1 and 1, for this energy, found "
             f"{X[row, column]:g} in {column_name(estimator, column)}."
         )
     return Coding(False, False)
+
+
+def accepted_codes(estimator, family):
+    """The :class:`Codes` that an energy is of, or None if it takes any."""
+    if family is not None:
+        return _CODES[family.kind]
+    if not inspect.isclass(estimator.energy):
+        return None
+    try:
+        energy = estimator.energy(np.array(estimator.init, dtype=np.float64))
+    except Exception:  # is said with its row when energies are asked for
+        return None
+    return codes_of(energy)
 
 
 def checked_rows(estimator, X, *, reset):
@@ -110,7 +145,7 @@ def weighted_rows(estimator, X, sample_weight):
 
 def setting_of(estimator, X, weights, places, weighted, family, entropy):
     """The :class:`Setting` of a fit; ``weighted`` if the user gave weights, ``places`` as above."""
-    coding = coding_of(estimator, X, None if family is None else family.kind)
+    coding = coding_of(estimator, X, accepted_codes(estimator, family))
     bounds = (None, None) if family is None else family.bounds(X.shape[1])
     check_inside(estimator, X, *bounds)
     is_box = isinstance(estimator.noise, str) and estimator.noise == "uniform"
