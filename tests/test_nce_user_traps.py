@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skebm import NCEEstimator
 from skebm._jit import CHUNK
-from skebm.energies import BernoulliRBM, Energy, Ising
-from skebm.nce import ICA, ExponentialFamily
+from skebm.energies import BernoulliRBM, Energy, Gaussian, Ising
+from skebm.nce import ICA, ExponentialFamily, GaussianNoise
 
 SERIAL, PARALLEL = 2**14, 0
 
@@ -507,6 +507,86 @@ def test_a_binary_class_takes_binary_rows_only(X):
         NCEEstimator(Circle, init=[0.0, 0.0]).fit(rows)
     with pytest.raises(ValueError, match="noise='gaussian' is not for binary data"):
         NCEEstimator(Circle, init=[0.0, 0.0], noise="gaussian").fit((rows > 0) * 1.0)
+
+
+# -- binary rows, and what they are taken for --------------------------------------------------
+
+
+class Normal:
+    """A noise of a user's own over the reals, of standard deviation 2."""
+
+    def sample(self, n_samples, random_state):
+        return np.random.default_rng(random_state).normal(0.0, 2.0, (n_samples, 1))
+
+    def log_prob(self, X):
+        return scipy.stats.norm.logpdf(X, 0.0, 2.0).sum(axis=1)
+
+
+def normal(theta, X):
+    return 0.5 * np.exp(theta[0]) * (X[:, 0] - theta[1]) ** 2
+
+
+def squares(X):
+    return np.hstack([X, X**2])
+
+
+class NormalClass(Gaussian):
+    """The same as an energy of real states."""
+
+    def __init__(self, theta):
+        super().__init__(np.array([[np.exp(theta[0])]]), theta[1:])
+
+    def gradient(self, X, weights):
+        apart = X[:, 0] - self.location[0]
+        precision = self.precision[0, 0]
+        return np.array(
+            [weights @ (0.5 * precision * apart**2), -precision * float(weights @ apart)]
+        )
+
+
+REAL_NOISES = ["gaussian", "student_t", "conditional", GaussianNoise(), Normal(),
+               scipy.stats.norm(0.5, 2.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("noise", REAL_NOISES, ids=lambda noise: str(noise)[:20])
+def test_noise_for_reals_takes_binary_rows_for_real_numbers(low, noise):
+    """Also where new rows have other values; the normal density is that of the moments."""
+    X = np.where(np.random.default_rng(0).random((500, 1)) < 0.4, 1.0, low)
+    for energy, init in ((normal, [0.0, 0.0]), (ExponentialFamily(squares), None)):
+        model = NCEEstimator(energy, init=init, noise=noise, noise_ratio=3, random_state=0).fit(X)
+        log_z = 0.5 * np.log(2 * np.pi * X.var())
+        rows = np.array([[0.3], [-2.0], [5.0]])
+        assert np.isfinite(model.score_samples(rows)).all()
+        assert len(np.unique(model.sample(50, random_state=0))) > 40
+        if energy is normal:
+            assert abs(-model.params_[0] - np.log(X.var())) < 5 * model.params_stderr_[0] < 2.0
+            assert abs(model.log_partition_.value - log_z) < 5 * model.log_partition_.stderr < 1.0
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_binary_rows_of_an_own_energy_say_what_they_were_taken_for(low):
+    X = np.where(np.random.default_rng(0).random((100, 1)) < 0.4, 1.0, low)
+    model = NCEEstimator(square, init=[0.5], noise_ratio=1, random_state=0)
+    model.set_params(fixed=[True]).fit(X)
+    said = rf"must hold {low:g} and 1 .*found 0.5 in .*noise='gaussian' they are real numbers"
+    with pytest.raises(ValueError, match=said):
+        model.score_samples([[1.0], [0.5]])
+    ising = NCEEstimator("ising", random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"found 0.5 in [^.]*\.$"):
+        ising.score_samples([[0.5]])
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_class_of_real_states_takes_binary_rows_for_real_numbers(low):
+    X = np.where(np.random.default_rng(0).random((500, 1)) < 0.4, 1.0, low)
+    model = NCEEstimator(NormalClass, init=[0.0, 0.0], random_state=0).fit(X)
+    exact, learned = model.log_partition(), model.log_partition_
+    assert exact.method == "exact" and exact.stderr == 0.0
+    assert abs(exact.value - learned.value) < 5 * learned.stderr < 1.0
+    draws = model.sample(500, n_gibbs_steps=5, random_state=0)
+    assert draws.std() == pytest.approx(np.exp(-0.5 * model.params_[0]), rel=0.15)
+    assert np.isfinite(model.score_samples([[0.3]])).all()
 
 
 # -- noise -------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         ``RBM``, ``TruncatedGaussian``, ``ExponentialFamily``). Your own is a function
         ``energy(theta, x)`` compiled by Numba, which gives the energy of one row; any other
         function ``energy(theta, X)``, which gives those of rows (n, n_features) as (n,); or a class
-        of which ``cls(theta)`` has the methods of :class:`skebm.energies.Energy`.
+        of which ``cls(theta)`` has the methods of :class:`skebm.energies.Energy`. A class whose
+        states are 0 and 1, or -1 and 1, takes data in either coding, turned into its own.
     gradient : callable or None, default=None
         With a function of rows: ``gradient(theta, X, w)`` gives the sum over rows of w times dE /
         dtheta, (n_params,). None takes central differences, two calls for each parameter.
@@ -30,7 +31,10 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         for real data, ``"bernoulli"``, ``"chow_liu"``, ``"uniform"`` for binary ones; one of
         :mod:`skebm.nce`, a frozen distribution of SciPy, or an object with ``sample(n_samples,
         random_state)`` and ``log_prob(X)``. ``"auto"`` is Gaussian on the reals, truncated normal
-        in a box, and independent on binary data.
+        in a box, and independent on binary data: rows of 0 and 1 only, or of -1 and 1 only, are
+        taken for binary, unless the energy is of real states (the Gaussian ones, components, a
+        class whose base draws them) or, with an energy of your own, the noise is for real data
+        alone; ``"uniform"`` is for either.
     noise_ratio : float, default=10
         Rows of noise for each row of data, nu.
     noise_inflation : float, default=1.3

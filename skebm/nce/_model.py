@@ -244,9 +244,8 @@ class ContrastedModel(UnnormalizedModel):
         learned = self._learned
         with threads(self.n_jobs):
             if learned.family is None:
-                return learned.c - given_of(*learned.own, learned.coding).known_energies(
-                    learned.theta, X
-                )
+                given = given_of(*learned.own, learned.coding)
+                return learned.c - given.known_energies(learned.theta, X)
             sample = _sample(self._internal_rows(X))
             form = learned.family.form(X.shape[1])
             found = form.evaluate(sample, learned.theta, learned.c).margins.ravel()[: len(X)]

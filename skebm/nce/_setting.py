@@ -11,7 +11,7 @@ from skebm._validation import check_real, check_sample_weight, column_name
 from skebm.energies._codes import BITS, REALS, codes_of
 from skebm.nce._family import BINARY, REAL
 from skebm.nce._noise_given import GivenNoise
-from skebm.nce._noises import noise_of
+from skebm.nce._noises import is_for_reals, noise_of
 
 _NOISE = 121  # purpose of random numbers
 
@@ -54,14 +54,16 @@ class Coding(NamedTuple):
         return self.codes((states > 0.5).astype(np.float64))
 
 
-def coding_of(estimator, X, accepted):
-    """The :class:`Coding` of data for an energy that accepts :class:`Codes`; None takes any."""
+def coding_of(estimator, X, accepted, sample_weight):
+    """The :class:`Coding` of data for an energy of some :class:`Codes`; one of None takes any."""
     if accepted is not None and not accepted.binary:
         return Coding(False, False)
     ones, zeros, minus = X == 1, X == 0, X == -1
     spins = bool(minus.any())
     good = (ones | minus) if spins else (ones | zeros)
     if good.all():
+        if accepted is None and is_for_reals(estimator.noise, X, sample_weight):
+            return Coding(False, False)
         return Coding(True, spins, None if accepted is None else accepted.spins)
     if accepted is not None:
         row, column = np.argwhere(~good)[0]
@@ -101,9 +103,15 @@ def checked_codes(estimator, X, coding):
     good = (X == 1) | (X == low)
     if not good.all():
         row, column = np.argwhere(~good)[0]
+        said = ""
+        if coding.of_energy is None:
+            said = (
+                " Rows of these two values alone were taken for binary; fitted with "
+                "noise='gaussian' they are real numbers."
+            )
         raise ValueError(
             f"{type(estimator).__name__}: X must hold {low:g} and 1 as the training data, found "
-            f"{X[row, column]:g} in {column_name(estimator, column)}."
+            f"{X[row, column]:g} in {column_name(estimator, column)}.{said}"
         )
     return X
 
@@ -145,7 +153,8 @@ def weighted_rows(estimator, X, sample_weight):
 
 def setting_of(estimator, X, weights, places, weighted, family, entropy):
     """The :class:`Setting` of a fit; ``weighted`` if the user gave weights, ``places`` as above."""
-    coding = coding_of(estimator, X, accepted_codes(estimator, family))
+    given_weights = weights if weighted else None
+    coding = coding_of(estimator, X, accepted_codes(estimator, family), given_weights)
     bounds = (None, None) if family is None else family.bounds(X.shape[1])
     check_inside(estimator, X, *bounds)
     is_box = isinstance(estimator.noise, str) and estimator.noise == "uniform"
@@ -158,7 +167,7 @@ def setting_of(estimator, X, weights, places, weighted, family, entropy):
         estimator.noise, binary=coding.binary, inflation=estimator.noise_inflation,
         low=bounds[0], high=bounds[1],
     )  # fmt: skip
-    noise = noise.fit(coding.bits(X), sample_weight=weights if weighted else None)
+    noise = noise.fit(coding.bits(X), sample_weight=given_weights)
     counted = max(float(weights.sum()), float(len(X)))
     if noise.is_conditional:
         return Setting(X, weights, coding, bounds, noise, None, None, float(estimator.noise_ratio))
