@@ -494,8 +494,9 @@ def test_states_of_a_class_are_recoded_for_it(spins, cls):
         np.testing.assert_array_equal(np.unique(draws), np.unique(rows))
         assert draws.mean() == pytest.approx(rows.mean(), abs=0.1)
         assert model.check_gradient() < 1e-6
-        again = model.log_partition("ais", random_state=0)
-        assert abs(again.value - exact.value) < 5 * again.stderr
+        for method, base in (("ais", "marginals"), ("nce", model.noise_)):
+            again = model.log_partition(method, base=base, random_state=0)
+            assert abs(again.value - exact.value) < 5 * again.stderr < 0.3
         found.append((model.params_, model.score_samples(rows), learned.value))
     for one, other in zip(*found):
         np.testing.assert_allclose(one, other, rtol=1e-9)
@@ -507,6 +508,50 @@ def test_a_binary_class_takes_binary_rows_only(X):
         NCEEstimator(Circle, init=[0.0, 0.0]).fit(rows)
     with pytest.raises(ValueError, match="noise='gaussian' is not for binary data"):
         NCEEstimator(Circle, init=[0.0, 0.0], noise="gaussian").fit((rows > 0) * 1.0)
+
+
+class KnownSquare:
+    """A class without chains whose log Z is known."""
+
+    known = True
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def energy(self, X):
+        return square(self.theta, X)
+
+    def gradient(self, X, weights):
+        return square_gradient(self.theta, X, weights)
+
+    def exact_log_partition(self):
+        return float(0.5 * np.log(2 * np.pi / self.theta[0])) if self.known else None
+
+
+class UnknownSquare(KnownSquare):
+    known = False
+
+
+class SlowSquare(KnownSquare):
+    def exact_seconds(self):
+        return 100.0
+
+
+def test_a_class_without_chains_may_know_its_log_z(X):
+    for cls in (KnownSquare, SlowSquare, UnknownSquare):
+        model = NCEEstimator(cls, init=[0.5], random_state=0).fit(X)
+        if cls is not UnknownSquare:
+            exact = model.log_partition("exact")
+            assert exact.value == 0.5 * np.log(2 * np.pi / model.params_[0])
+            assert exact.stderr == 0.0 and exact.method == "exact"
+            assert model.log_partition("exact", return_chains=True) == (exact, None)
+        auto = model.log_partition(random_state=0)
+        assert auto.method == ("exact" if cls is KnownSquare else "importance")
+        assert model.log_partition("nce", random_state=0).method == "importance"
+        with pytest.raises(TypeError, match="no Markov chains"):
+            model.log_partition("ais")
+    with pytest.raises(TypeError, match="no exact_log_partition that knows it"):
+        model.log_partition("exact")
 
 
 # -- binary rows, and what they are taken for --------------------------------------------------
