@@ -3,6 +3,7 @@
 import copy
 import pickle
 import sys
+import tracemalloc
 import types
 import warnings
 
@@ -646,6 +647,45 @@ def test_weights_that_ask_for_more_noise_than_there_is_memory(X):
         ValueError, match=r"the number of rows asks for .*Take a smaller noise_ratio"
     ):
         NCEEstimator(noise_ratio=1e12).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly always")
+@pytest.mark.parametrize("params, n_rows, p", [
+    ({}, 5000, 1), ({}, 5000, 8), ({"energy": "diagonal_gaussian"}, 5000, 8),
+    ({"noise": "conditional"}, 5000, 8), ({"noise": "conditional", "noise_ratio": 1}, 5000, 8),
+    ({"noise": "mixture"}, 5000, 1), ({"energy": "ising"}, 5000, 8),
+    ({"energy": square, "init": [0.5]}, 5000, 1), ({"energy": square, "init": [0.5]}, 5000, 8),
+    ({"energy": ExponentialFamily(lambda X: np.hstack([X**k for k in range(1, 9)]))}, 5000, 1),
+])  # fmt: skip
+def test_a_fit_stays_within_the_memory_that_it_asked_for(params, n_rows, p, monkeypatch):
+    """At the peak it takes less than it was counted to, and more than a third of that."""
+    rows = np.random.default_rng(0).normal(size=(n_rows, p))
+    rows = (rows > 0) * 1.0 if params.get("energy") == "ising" else rows
+    model = NCEEstimator(random_state=0, max_iter=5, tol=1.0).set_params(**params)
+    model.fit(rows[:200])
+    tracemalloc.start()
+    model.fit(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: peak / 0.75)
+    with pytest.raises(ValueError, match=r"A fit takes up to .* GiB with them, more than three"):
+        model.fit(rows)
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 3.0 * peak / 0.75)
+    model.fit(rows)
+
+
+def test_steps_are_counted_as_rows_of_noise(X, monkeypatch):
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 2**24)
+    said = "noise_ratio=200 times the number of rows asks for 80,000 rows of noise.*smaller noise_r"
+    with pytest.raises(ValueError, match=said):
+        NCEEstimator(noise="conditional", noise_ratio=200).fit(X, sample_weight=np.ones(len(X)))
+
+
+def test_weights_that_fill_the_memory_with_noise(X, monkeypatch):
+    """Rows of noise alone would fit in."""
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 2**30)
+    with pytest.raises(ValueError, match=r"sum of sample_weight.* 11\.\d GiB .*smaller weights"):
+        NCEEstimator(noise_ratio=1).fit(X, sample_weight=np.full(len(X), 1e5))
 
 
 def test_inflation_of_a_box_is_called_by_its_name(X):

@@ -18,8 +18,18 @@ _NOISE = 121  # purpose of random numbers
 # What the built-in energies of a kind take; spins are made by those that have them.
 _CODES = {REAL: REALS, BINARY: BITS, None: None}
 
-# Fewest rows of noise.
-_FEWEST = 16
+# Fewest rows of noise; and of those that log Z is estimated with after steps, for each row of data,
+# and fewest.
+_FEWEST, _PER_ROW_AFTER, _FEWEST_AFTER = 16, 10, 10000
+
+# Numbers of 8 bytes that a fit keeps at its peak for each row of data and noise: so many, and so
+# many for each column or feature. By tracemalloc it is half to nearly all of this, for 1 to 40
+# columns and all energies and noises. With steps also so many for each parameter and step from as
+# many rows as are worked on together.
+_FIXED, _OF_COLUMNS, _OF_SLOPES, _TOGETHER = 32, 4, 3, 4096
+
+# Share of the memory that a fit may take.
+_SHARE = 0.75
 
 
 class Coding(NamedTuple):
@@ -170,9 +180,11 @@ def setting_of(estimator, X, weights, places, weighted, family, entropy):
     noise = noise.fit(coding.bits(X), sample_weight=given_weights)
     counted = max(float(weights.sum()), float(len(X)))
     if noise.is_conditional:
+        steps = n_steps(estimator.noise_ratio) * len(X)
+        check_memory(estimator, X, family, steps, True, weighted)
         return Setting(X, weights, coding, bounds, noise, None, None, float(estimator.noise_ratio))
     n_noise = max(_FEWEST, round(estimator.noise_ratio * counted))
-    check_memory(estimator, n_noise, X.shape[1], weighted)
+    check_memory(estimator, X, family, n_noise, False, weighted)
     rows = drawn(noise, n_noise, entropy)
     log_noise = covering(noise, coding.bits(X), "data", places), covering(noise, rows, "noise")
     return Setting(
@@ -180,18 +192,36 @@ def setting_of(estimator, X, weights, places, weighted, family, entropy):
     )
 
 
-def check_memory(estimator, n_noise, p, weighted):
-    """A ``ValueError`` if rows of noise would take more than half of the machine's memory."""
-    most, bytes_needed = memory() // 2, 8 * n_noise * p
-    if bytes_needed > most:
-        of, remedy = "the number of rows", "a smaller noise_ratio"
-        if weighted:
-            of, remedy = "the sum of sample_weight", f"{remedy}, or smaller weights"
+def check_memory(estimator, X, family, n_noise, conditional, weighted):
+    """A ``ValueError`` if a fit would take more than three quarters of the machine's memory."""
+    n, p = X.shape
+    width = p if family is None else max(p, family.rows(X[:1]).shape[1])
+    per_row = _FIXED + p + _OF_COLUMNS * width
+    numbers = (n + n_noise) * per_row
+    if conditional:
+        k = len(estimator.init) if family is None else len(family.names(p))
+        numbers += _OF_SLOPES * (k + 1) * min(n, _TOGETHER) * n_noise / n
+        numbers = max(numbers, (n + rows_afterwards(n)) * per_row)
+    most, needed = _SHARE * memory(), 8 * numbers
+    if needed > most:
+        of, remedy = "the number of rows", "a smaller noise_ratio, or fewer rows"
+        if weighted and not conditional:
+            of, remedy = "the sum of sample_weight", "a smaller noise_ratio, or smaller weights"
         raise ValueError(
-            f"noise_ratio={estimator.noise_ratio!r} times {of} asks for {n_noise:,} rows of noise, "
-            f"{bytes_needed / 2**30:,.0f} GiB, more than half of the memory ({most / 2**30:,.0f} "
-            f"GiB). Take {remedy}."
+            f"noise_ratio={estimator.noise_ratio!r} times {of} asks for {n_noise:,} rows of noise. "
+            f"A fit takes up to {needed / 2**30:,.1f} GiB with them, more than three quarters of "
+            f"the memory ({most / 2**30:,.1f} GiB). Take {remedy}."
         )
+
+
+def n_steps(noise_ratio):
+    """Steps of conditional noise from each row."""
+    return max(1, round(noise_ratio))
+
+
+def rows_afterwards(n):
+    """Rows of noise that log Z is estimated with after ``n`` rows were learned from by steps."""
+    return max(_FEWEST_AFTER, _PER_ROW_AFTER * n)
 
 
 def memory():
