@@ -36,7 +36,9 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         class whose base draws them) or, with an energy of your own, the noise is for real data
         alone; ``"uniform"`` is for either.
     noise_ratio : float, default=10
-        Rows of noise for each row of data, nu.
+        Rows of noise for each row of data, nu. At least 16 rows are drawn: 100 rows of data have a
+        nu of 0.16 at the least. Conditional noise makes a whole number of steps from each row, the
+        nearest one (of halves the even one: 2.5 is 2, 3.5 is 4), at least 1.
     noise_inflation : float, default=1.3
         Factor on the standard deviations of noise that is given by a name.
     solver : {"auto", "newton", "lbfgs"}, default="auto"
@@ -79,7 +81,10 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         The parts of it that are owed to the data, and to the noise: only the second one shrinks
         with ``noise_ratio``.
     log_partition_ : LogPartition
-        log Z as it was learned, method ``"nce"``, with its standard error.
+        log Z as it was learned, with its standard error: method ``"nce"``; ``"importance"`` with
+        conditional noise, as it is then estimated afterwards. :meth:`log_partition` of an energy
+        without chains, with ``method="nce"`` or ``"auto"``, is by importance sampling from new
+        rows of noise, and says ``"importance"`` too (``"exact"`` where log Z is known).
     noise_ : object
         The fitted noise.
     classifier_auc_ : float
