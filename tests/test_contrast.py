@@ -360,6 +360,8 @@ def test_noise_has_to_cover_the_model():
 def test_what_is_no_base(method):
     with pytest.raises(TypeError, match=r"base must have .*got float"):
         log_partition(ising(0), 0.5, method=method)
+    with pytest.raises(TypeError, match=r"base must have .*got ABCMeta"):
+        log_partition(ising(0), ChowLiuNoise, method=method)
     if method == "ais":
         noise = ChowLiuNoise().fit(reference.all_states(8))
         with pytest.raises(TypeError, match="got ChowLiuNoise"):
@@ -413,6 +415,16 @@ def test_a_fitted_noise_is_a_base_of_every_estimator(models, name):
         assert found == log_partition(
             model._energy(), noise, method="nce", level=SURE, random_state=0
         )
+
+
+def test_a_base_that_is_too_narrow_is_not_believed(models):
+    """Without chains its own rows do not tell; those of the noise of training do."""
+    model, rows = models["ica"]
+    noise = GaussianNoise(inflation=0.05).fit(rows)
+    with pytest.warns(ConvergenceWarning, match=r"from the noise of training it is .* ± "):
+        found = model.log_partition("nce", base=noise, random_state=0)
+    assert not found.converged and found.ess > FEWEST
+    assert abs(found.value - model.log_partition().value) > 5 * found.stderr
 
 
 @pytest.mark.parametrize("method", ["auto", "nce", "ais"])

@@ -21,23 +21,21 @@ from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, ins
 from skebm.partition import LogPartition
 from skebm.partition._weights import log_mean_exp, resampled
 from skebm.partition.ais import TARGET_STDERR
-from skebm.partition.contrast import (
-    FEWEST,
-    NoiseAsBase,
-    base_of_noise,
-    is_noise,
-)
+from skebm.partition.contrast import FEWEST, NoiseAsBase, base_of_noise, is_noise
 from skebm.partition.exact import CHEAP
 from skebm.samplers import START, sample
 
-_EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT = 125, 126, 127, 128  # purposes of random numbers
-_PLANNED = 119  # purpose of random numbers
+# Purposes of random numbers.
+_EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT, _PLANNED, _CHECKED = 125, 126, 127, 128, 119, 141
 
 # Rows of noise that draws are taken from: so many for each, and at least.
 _PER_DRAW, _LEAST = 20, 10000
 
 # Rows of noise that log Z is estimated with at the most.
 _MOST = 1_000_000
+
+# Standard errors that estimates from two noises may be apart.
+_APART = 5.0
 
 # Rows that slopes are looked at with.
 _ROWS = 16
@@ -333,23 +331,30 @@ class ContrastedModel(UnnormalizedModel):
             n = int(min(_MOST, 1.2 * more))
             X, log_weights = self._proposals(base, n, (*entropy, _PLANNED))
             estimate = log_mean_exp(log_weights)
-        doubts = []
-        if estimate.ess < FEWEST:
-            doubts.append(
-                f"the effective number of {n} rows of noise behind it is {estimate.ess:.1f}, less "
-                f"than {FEWEST}"
-            )
+        doubts = list(self._doubts(base, estimate, n, entropy))
         result = LogPartition.from_estimate(
             estimate, level=level, doubts=doubts, method="importance", n_chains=n
         )
         if doubts:
             warn(
                 f"{type(self).__name__}: log Z is not to be trusted: {result}: {doubts[0]}. Noise "
-                "nearer to the model has more.",
+                "nearer to the model has more, in the fit or as base with method='nce'.",
                 ConvergenceWarning,
             )
         chains = Bunch(states=X, log_weights=log_weights)
         return (result, chains) if return_chains else result
+
+    def _doubts(self, base, estimate, n, entropy):
+        """Why not to believe an estimate; a base may miss what the noise of training has."""
+        if estimate.ess < FEWEST:
+            yield f"the effective number of {n} rows of noise is {estimate.ess:.1f}, not {FEWEST}"
+        if base.noise is self._learned.noise:
+            return
+        base = NoiseAsBase(self._learned.noise, self._learned.coding)
+        other = log_mean_exp(self._proposals(base, _LEAST, (*entropy, _CHECKED))[1])
+        error = np.hypot(estimate.stderr, other.stderr)
+        if other.ess >= FEWEST and not abs(estimate.value - other.value) <= _APART * error:
+            yield f"from the noise of training it is {other.value:.3f} ± {other.stderr:.3f}"
 
     def _proposals(self, base, n, entropy):
         """Rows of a base, and log of e^-E / p_n."""
