@@ -23,9 +23,9 @@ _CODES = {REAL: REALS, BINARY: BITS, None: None}
 _FEWEST, _PER_ROW_AFTER, _FEWEST_AFTER = 16, 10, 10000
 
 # Numbers of 8 bytes that a fit keeps at its peak for each row of data and noise: so many, and so
-# many for each column or feature. By tracemalloc it is half to nearly all of this, for 1 to 40
-# columns and all energies and noises. With steps also so many for each parameter and step from as
-# many rows as are worked on together.
+# many for each column or feature. By tracemalloc it is 45 % to nearly all of this, for 1 to 40
+# columns and all energies and noises; what curvatures take does not grow with the rows. With steps
+# also so many for each parameter and step from as many rows as are worked on together.
 _FIXED, _OF_COLUMNS, _OF_SLOPES, _TOGETHER = 32, 4, 3, 4096
 
 # Share of the memory that a fit may take.
