@@ -10,12 +10,29 @@ from sklearn.utils.validation import check_is_fitted
 
 from skebm._jit import threads
 from skebm._rng import draw_entropy
-from skebm._validation import Choice, check_parameters
+from skebm._validation import check_parameters
 from skebm.partition import LogLikelihood, estimated
 from skebm.partition._asked import LOG_PARTITION_RULES
+from skebm.partition.contrast import is_noise, noise_as_base
 
 BASES = ("marginals", "uniform", "biases")
 _KEPT = 41  # purpose of the random numbers behind ``log_partition_``
+
+
+def wrong_base(base, accepted):
+    """The error about a ``base`` that is not what is accepted."""
+    said = (
+        f"log_partition: base must be {accepted}, or with method='nce' a fitted noise of skebm.nce"
+    )
+    if isinstance(base, str):
+        return ValueError(f"{said}, got {base!r}.")
+    return TypeError(f"{said}, got {type(base).__name__}.")
+
+
+def check_base_of_reals(base):
+    """Raise if ``base`` is no name of one of a model of real data."""
+    if not (isinstance(base, str) and base in ("marginals", "biases")):
+        raise wrong_base(base, "'marginals' or 'biases' of a model of real data")
 
 
 @contextmanager
@@ -155,10 +172,14 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
             ``target_stderr``, at least 128 and, times temperatures, at most 20 million.
         n_temperatures : int or "auto", default="auto"
             Number of temperatures; ``"auto"`` plans it by pilot runs, 100 to 20,000.
-        base : {"marginals", "uniform", "biases"} or array-like (n_features,), default="marginals"
+        base : {"marginals", "uniform", "biases"}, array-like (n_features,) or noise, \
+                default="marginals"
             Independent units that AIS starts from: the training data's means (the model's own
             biases after ``from_parameters``), fair coins, the model's biases (visible ones of an
-            RBM, fields of spins), or probabilities of a one, strictly between 0 and 1.
+            RBM, fields of spins), or probabilities of a one, strictly between 0 and 1. Models of
+            real data take the first and the third. With ``method="nce"`` also a fitted noise of
+            :mod:`skebm.nce`, or another object with ``sample(n_samples, random_state)`` and
+            ``log_prob(X)``, near the model; binary ones are of 0 and 1.
         check : {"none", "reverse"}, default="none"
             ``"reverse"`` also carries chains of at least 1,000 sweeps from the model back to the
             base, and does not believe an estimate that they contradict. It needs 64 chains;
@@ -213,21 +234,30 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
     def _compute_log_partition(self, method, base, entropy, *, n_jobs=None, **options):
         energy = self._energy()
         with threads(self.n_jobs if n_jobs is None else n_jobs):
-            return estimated(energy, self._base(energy, base), entropy, method=method, **options)
+            base = self._begun(energy, base, method)
+            return estimated(energy, base, entropy, method=method, **options)
+
+    def _begun(self, energy, base, method):
+        """The distribution that log Z is found from."""
+        return noise_as_base(energy, base, method) if is_noise(base) else self._base(energy, base)
 
     def _base(self, energy, base):
-        if not isinstance(base, str):
+        accepted = f"one of {BASES}, ({energy.n_features},) means strictly between 0 and 1"
+        if isinstance(base, str):
+            if base not in BASES:
+                raise wrong_base(base, accepted)
+            if base == "uniform":
+                return energy.base(np.full(energy.n_features, 0.5))
+            return energy.base(self._marginals() if base == "marginals" else None)
+        try:
             means = np.asarray(base, dtype=np.float64)
-            if means.shape != (energy.n_features,) or not ((means > 0) & (means < 1)).all():
-                raise ValueError(
-                    f"base must be one of {BASES} or ({energy.n_features},) means strictly between "
-                    f"0 and 1, got an array of shape {means.shape}."
-                )
-            return energy.base(means)
-        Choice(BASES).check("log_partition: base", base)
-        if base == "uniform":
-            return energy.base(np.full(energy.n_features, 0.5))
-        return energy.base(self._marginals() if base == "marginals" else None)
+        except (TypeError, ValueError) as error:
+            raise wrong_base(base, accepted) from error
+        if means.shape != (energy.n_features,) or not ((means > 0) & (means < 1)).all():
+            raise ValueError(
+                f"log_partition: base must be {accepted}, got an array of shape {means.shape}."
+            )
+        return energy.base(means)
 
     def _energies(self, X):
         """E(x) of each row of X, block by block."""

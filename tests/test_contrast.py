@@ -8,10 +8,10 @@ import pytest
 import reference
 from scipy import integrate, optimize, stats
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from benchmarks.known import digits
-from skebm import PCDRBM, PseudoLikelihoodIsing, ScoreMatchingGaussian
+from skebm import PCDRBM, NCEEstimator, PseudoLikelihoodIsing, ScoreMatchingGaussian
 from skebm.energies import (
     BernoulliRBM,
     Energy,
@@ -21,7 +21,7 @@ from skebm.energies import (
     Ising,
     addressed_uniforms,
 )
-from skebm.nce._noises import ChowLiuNoise, GaussianNoise, MixtureNoise
+from skebm.nce import ChowLiuNoise, ConditionalNoise, GaussianNoise, MixtureNoise, UniformNoise
 from skebm.partition import log_partition
 from skebm.partition.contrast import FEWEST, Contrast
 
@@ -360,10 +360,102 @@ def test_noise_has_to_cover_the_model():
 def test_what_is_no_base(method):
     with pytest.raises(TypeError, match=r"base must have .*got float"):
         log_partition(ising(0), 0.5, method=method)
+    with pytest.raises(TypeError, match=r"base must have .*got ABCMeta"):
+        log_partition(ising(0), ChowLiuNoise, method=method)
     if method == "ais":
         noise = ChowLiuNoise().fit(reference.all_states(8))
         with pytest.raises(TypeError, match="got ChowLiuNoise"):
             log_partition(ising(0), noise, method=method)
+
+
+# -- bases of estimators -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Fitted estimators of binary and of real rows, and the rows as noise has them."""
+    rng = np.random.default_rng(0)
+    bits = (rng.random((600, 4)) < 0.4).astype(float)
+    bits[:, 1] = np.where(rng.random(600) < 0.2, 1 - bits[:, 0], bits[:, 0])
+    reals = rng.normal(size=(600, 4)) + bits
+    coupled = 0.3 * (np.eye(4, k=1) + np.eye(4, k=-1))
+    options = {"noise_ratio": 3, "random_state": 0}
+    return {
+        "pseudolikelihood": (PseudoLikelihoodIsing().fit(2 * bits - 1), bits),
+        "given": (PseudoLikelihoodIsing.from_parameters(coupled, np.zeros(4)), bits),
+        "rbm": (PCDRBM(2, n_iter=5, random_state=0).fit(bits), bits),
+        "gaussian": (ScoreMatchingGaussian().fit(reals), reals),
+        "nce_ising": (NCEEstimator("ising", **options).fit(2 * bits - 1), bits),
+        "nce_gaussian": (NCEEstimator(**options).fit(reals), reals),
+        "ica": (NCEEstimator("ica", **options).fit(reals), reals),
+        "own": (
+            NCEEstimator(lambda t, X: -X @ t, init=np.zeros(4), **options).fit(2 * bits - 1), bits
+        ),
+    }  # fmt: skip
+
+
+BINARY = ["pseudolikelihood", "given", "rbm", "nce_ising", "own"]
+REAL = ["gaussian", "nce_gaussian", "ica"]
+
+
+@pytest.mark.parametrize("name", BINARY + REAL)
+def test_a_fitted_noise_is_a_base_of_every_estimator(models, name):
+    """As it is of an energy; spins are turned."""
+    model, rows = models[name]
+    noise = (ChowLiuNoise() if name in BINARY else GaussianNoise()).fit(rows)
+    found = model.log_partition("nce", base=noise, level=SURE, random_state=0)
+    expected = model.log_partition(random_state=1)
+    if name == "own":
+        assert expected.method == "importance"
+    assert found.converged and found.stderr < 0.06
+    assert abs(found.value - expected.value) < 5 * np.hypot(found.stderr, expected.stderr) + 1e-9
+    again = model.log_partition("nce", base=noise, level=SURE, random_state=0)
+    assert again == found
+    if name not in ("ica", "own"):
+        assert found == log_partition(
+            model._energy(), noise, method="nce", level=SURE, random_state=0
+        )
+
+
+def test_a_base_that_is_too_narrow_is_not_believed(models):
+    """Without chains its own rows do not tell; those of the noise of training do."""
+    model, rows = models["ica"]
+    noise = GaussianNoise(inflation=0.05).fit(rows)
+    with pytest.warns(ConvergenceWarning, match=r"from the noise of training it is .* ± "):
+        found = model.log_partition("nce", base=noise, random_state=0)
+    assert not found.converged and found.ess > FEWEST
+    assert abs(found.value - model.log_partition().value) > 5 * found.stderr
+
+
+@pytest.mark.parametrize("method", ["auto", "nce", "ais"])
+@pytest.mark.parametrize("name", BINARY + REAL)
+def test_what_is_no_base_of_an_estimator(models, name, method):
+    model, rows = models[name]
+    noise = (ChowLiuNoise() if name in BINARY else GaussianNoise()).fit(rows)
+    other = GaussianNoise().fit(rows) if name in BINARY else ChowLiuNoise().fit(rows > 0)
+    for base, error, said in (
+        ("foo", ValueError, "base must be .*fitted noise of skebm.nce, got 'foo'"),
+        (object(), TypeError, "base must be .*fitted noise of skebm.nce, got object"),
+        (ChowLiuNoise, TypeError, "base must be .*fitted noise of skebm.nce, got "),
+    ):
+        with pytest.raises(error, match=said):
+            model.log_partition(method, base=base)
+    if method != "nce":
+        with pytest.raises(ValueError, match=f"method='nce' only, got .*method='{method}'"):
+            model.log_partition(method, base=noise)
+        return
+    narrow = type(noise)().fit(rows[:, :2])
+    for base, error, said in (
+        (type(noise)(), NotFittedError, "not fitted"),
+        (narrow, ValueError, "base must be of 4 features as the model, got .* of 2"),
+        (other, ValueError, "base must be a noise of (binary|real) data for this model, got "),
+        (ConditionalNoise().fit(rows), TypeError, "steps from rows"),
+    ):
+        with pytest.raises(error, match=said):
+            model.log_partition(method, base=base)
+    if name in BINARY:
+        with pytest.raises(ValueError, match="UniformNoise must draw 0 and 1"):
+            model.log_partition(method, base=UniformNoise().fit(rows))
 
 
 def test_energies_that_are_not_finite_are_said():

@@ -3,19 +3,23 @@
 import copy
 import pickle
 import sys
+import tracemalloc
 import types
 import warnings
 
 import numba
 import numpy as np
 import pytest
+import reference
 import scipy.stats
 from sklearn.exceptions import ConvergenceWarning
 
 from skebm import NCEEstimator
 from skebm._jit import CHUNK
-from skebm.nce import ICA, ExponentialFamily
+from skebm.energies import BernoulliRBM, Energy, Gaussian, Ising
+from skebm.nce import ICA, ExponentialFamily, GaussianNoise
 from skebm.nce._asked import given_of
+from skebm.nce._setting import Coding
 
 SERIAL, PARALLEL = 2**14, 0
 
@@ -418,6 +422,221 @@ def test_a_module_whose_name_holds_that_of_a_pickler(X, monkeypatch):
         module.dumped(model)
 
 
+# -- classes, and how their states are coded ---------------------------------------------------
+
+RING = np.roll(np.eye(6), 1, 1) + np.roll(np.eye(6), -1, 1)
+
+
+class Circle(Ising):
+    """Spins around a circle, with one field and one coupling."""
+
+    def __init__(self, theta):
+        super().__init__(theta[1] * RING, np.full(6, theta[0]))
+
+    def gradient(self, X, weights):
+        pairs = 0.5 * (X * (X @ RING)).sum(axis=1)
+        return -weights @ np.column_stack([X.sum(axis=1), pairs])
+
+
+class OneHidden(BernoulliRBM):
+    """An RBM of one hidden unit, whose weights are one number."""
+
+    def __init__(self, theta):
+        super().__init__(np.full((1, 6), theta[1]), np.full(6, theta[0]), np.array([-1.0]))
+
+    def gradient(self, X, weights):
+        ones = X.sum(axis=1)
+        hidden = 1.0 / (1.0 + np.exp(1.0 - self.components[0, 0] * ones))
+        return -weights @ np.column_stack([ones, hidden * ones])
+
+
+class Wrapped(Energy):
+    """The circle as an energy that is known by its base only, or by draws of that."""
+
+    n_features, known = 6, True
+
+    def __init__(self, theta):
+        self._inner = Circle(theta)
+        for name in ("energy", "gradient", "sweep", "exact_log_partition"):
+            setattr(self, name, getattr(self._inner, name))
+
+    energy = gradient = sweep = exact_log_partition = None
+
+    def base(self, marginals=None):
+        base = self._inner.base(marginals)
+        return base if self.known else types.SimpleNamespace(**{
+            name: getattr(base, name) for name in ("sample", "log_density", "field")
+        })  # fmt: skip
+
+
+class Drawn(Wrapped):
+    known = False
+
+
+@pytest.fixture(scope="module")
+def spins():
+    """2,000 rows around a circle, and from an RBM."""
+    S = reference.all_spins(6)
+    rows = {}
+    for cls, states in ((Circle, S), (OneHidden, (S + 1) / 2)):
+        p = np.exp(-cls([0.1, 0.4]).energy(states))
+        rows[cls] = S[np.random.default_rng(0).choice(len(S), 2000, p=p / p.sum())]
+    return rows
+
+
+@pytest.mark.parametrize("cls", [Circle, OneHidden, Wrapped, Drawn])
+def test_states_of_a_class_are_recoded_for_it(spins, cls):
+    """In either coding of the data all ways lead to one model, with draws in these codes."""
+    S, found = spins[OneHidden if cls is OneHidden else Circle], []
+    for rows in (S, (S + 1) / 2):
+        model = NCEEstimator(cls, init=[0.0, 0.0], random_state=0).fit(rows)
+        exact = model.log_partition("exact")
+        learned = model.log_partition_
+        assert abs(exact.value - learned.value) < 0.05
+        draws = model.sample(2000, n_gibbs_steps=50, random_state=0)
+        np.testing.assert_array_equal(np.unique(draws), np.unique(rows))
+        assert draws.mean() == pytest.approx(rows.mean(), abs=0.1)
+        assert model.check_gradient() < 1e-6
+        for method, base in (("ais", "marginals"), ("nce", model.noise_)):
+            again = model.log_partition(method, base=base, random_state=0)
+            assert abs(again.value - exact.value) < 5 * again.stderr < 0.3
+        found.append((model.params_, model.score_samples(rows), learned.value))
+    for one, other in zip(*found):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_a_binary_class_takes_binary_rows_only(X):
+    rows = np.repeat(X, 6, axis=1)
+    with pytest.raises(ValueError, match=r"X must hold 0 and 1, or -1 and 1, for this energy"):
+        NCEEstimator(Circle, init=[0.0, 0.0]).fit(rows)
+    with pytest.raises(ValueError, match="noise='gaussian' is not for binary data"):
+        NCEEstimator(Circle, init=[0.0, 0.0], noise="gaussian").fit((rows > 0) * 1.0)
+
+
+class KnownSquare:
+    """A class without chains whose log Z is known."""
+
+    known = True
+
+    def __init__(self, theta):
+        self.theta = theta
+
+    def energy(self, X):
+        return square(self.theta, X)
+
+    def gradient(self, X, weights):
+        return square_gradient(self.theta, X, weights)
+
+    def exact_log_partition(self):
+        return float(0.5 * np.log(2 * np.pi / self.theta[0])) if self.known else None
+
+
+class UnknownSquare(KnownSquare):
+    known = False
+
+
+class SlowSquare(KnownSquare):
+    def exact_seconds(self):
+        return 100.0
+
+
+def test_a_class_without_chains_may_know_its_log_z(X):
+    for cls in (KnownSquare, SlowSquare, UnknownSquare):
+        model = NCEEstimator(cls, init=[0.5], random_state=0).fit(X)
+        if cls is not UnknownSquare:
+            exact = model.log_partition("exact")
+            assert exact.value == 0.5 * np.log(2 * np.pi / model.params_[0])
+            assert exact.stderr == 0.0 and exact.method == "exact"
+            assert model.log_partition("exact", return_chains=True) == (exact, None)
+        auto = model.log_partition(random_state=0)
+        assert auto.method == ("exact" if cls is KnownSquare else "importance")
+        assert model.log_partition("nce", random_state=0).method == "importance"
+        with pytest.raises(TypeError, match="no Markov chains"):
+            model.log_partition("ais")
+    with pytest.raises(TypeError, match="no exact_log_partition that knows it"):
+        model.log_partition("exact")
+
+
+# -- binary rows, and what they are taken for --------------------------------------------------
+
+
+class Normal:
+    """A noise of a user's own over the reals, of standard deviation 2."""
+
+    def sample(self, n_samples, random_state):
+        return np.random.default_rng(random_state).normal(0.0, 2.0, (n_samples, 1))
+
+    def log_prob(self, X):
+        return scipy.stats.norm.logpdf(X, 0.0, 2.0).sum(axis=1)
+
+
+def normal(theta, X):
+    return 0.5 * np.exp(theta[0]) * (X[:, 0] - theta[1]) ** 2
+
+
+def squares(X):
+    return np.hstack([X, X**2])
+
+
+class NormalClass(Gaussian):
+    """The same as an energy of real states."""
+
+    def __init__(self, theta):
+        super().__init__(np.array([[np.exp(theta[0])]]), theta[1:])
+
+    def gradient(self, X, weights):
+        apart = X[:, 0] - self.location[0]
+        precision = self.precision[0, 0]
+        return np.array(
+            [weights @ (0.5 * precision * apart**2), -precision * float(weights @ apart)]
+        )
+
+
+REAL_NOISES = ["gaussian", "student_t", "conditional", GaussianNoise(), Normal(),
+               scipy.stats.norm(0.5, 2.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("noise", REAL_NOISES, ids=lambda noise: str(noise)[:20])
+def test_noise_for_reals_takes_binary_rows_for_real_numbers(low, noise):
+    """Also where new rows have other values; the normal density is that of the moments."""
+    X = np.where(np.random.default_rng(0).random((500, 1)) < 0.4, 1.0, low)
+    for energy, init in ((normal, [0.0, 0.0]), (ExponentialFamily(squares), None)):
+        model = NCEEstimator(energy, init=init, noise=noise, noise_ratio=3, random_state=0).fit(X)
+        log_z = 0.5 * np.log(2 * np.pi * X.var())
+        rows = np.array([[0.3], [-2.0], [5.0]])
+        assert np.isfinite(model.score_samples(rows)).all()
+        assert len(np.unique(model.sample(50, random_state=0))) > 40
+        if energy is normal:
+            assert abs(-model.params_[0] - np.log(X.var())) < 5 * model.params_stderr_[0] < 2.0
+            assert abs(model.log_partition_.value - log_z) < 5 * model.log_partition_.stderr < 1.0
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_binary_rows_of_an_own_energy_say_what_they_were_taken_for(low):
+    X = np.where(np.random.default_rng(0).random((100, 1)) < 0.4, 1.0, low)
+    model = NCEEstimator(square, init=[0.5], noise_ratio=1, random_state=0)
+    model.set_params(fixed=[True]).fit(X)
+    said = rf"must hold {low:g} and 1 .*found 0.5 in .*noise='gaussian' they are real numbers"
+    with pytest.raises(ValueError, match=said):
+        model.score_samples([[1.0], [0.5]])
+    ising = NCEEstimator("ising", random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"found 0.5 in [^.]*\.$"):
+        ising.score_samples([[0.5]])
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_a_class_of_real_states_takes_binary_rows_for_real_numbers(low):
+    X = np.where(np.random.default_rng(0).random((500, 1)) < 0.4, 1.0, low)
+    model = NCEEstimator(NormalClass, init=[0.0, 0.0], random_state=0).fit(X)
+    exact, learned = model.log_partition(), model.log_partition_
+    assert exact.method == "exact" and exact.stderr == 0.0
+    assert abs(exact.value - learned.value) < 5 * learned.stderr < 1.0
+    draws = model.sample(500, n_gibbs_steps=5, random_state=0)
+    assert draws.std() == pytest.approx(np.exp(-0.5 * model.params_[0]), rel=0.15)
+    assert np.isfinite(model.score_samples([[0.3]])).all()
+
+
 # -- noise -------------------------------------------------------------------------------------
 
 
@@ -430,6 +649,45 @@ def test_weights_that_ask_for_more_noise_than_there_is_memory(X):
         ValueError, match=r"the number of rows asks for .*Take a smaller noise_ratio"
     ):
         NCEEstimator(noise_ratio=1e12).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore:.*nearly always")
+@pytest.mark.parametrize("params, n_rows, p", [
+    ({}, 5000, 1), ({}, 5000, 8), ({"energy": "diagonal_gaussian"}, 5000, 8),
+    ({"noise": "conditional"}, 5000, 8), ({"noise": "conditional", "noise_ratio": 1}, 5000, 8),
+    ({"noise": "mixture"}, 5000, 1), ({"energy": "ising"}, 5000, 8),
+    ({"energy": square, "init": [0.5]}, 5000, 1), ({"energy": square, "init": [0.5]}, 5000, 8),
+    ({"energy": ExponentialFamily(lambda X: np.hstack([X**k for k in range(1, 9)]))}, 5000, 1),
+])  # fmt: skip
+def test_a_fit_stays_within_the_memory_that_it_asked_for(params, n_rows, p, monkeypatch):
+    """At the peak it takes less than it was counted to, and more than a third of that."""
+    rows = np.random.default_rng(0).normal(size=(n_rows, p))
+    rows = (rows > 0) * 1.0 if params.get("energy") == "ising" else rows
+    model = NCEEstimator(random_state=0, max_iter=5, tol=1.0).set_params(**params)
+    model.fit(rows[:200])
+    tracemalloc.start()
+    model.fit(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: peak / 0.75)
+    with pytest.raises(ValueError, match=r"A fit takes up to .* GiB with them, more than three"):
+        model.fit(rows)
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 3.0 * peak / 0.75)
+    model.fit(rows)
+
+
+def test_steps_are_counted_as_rows_of_noise(X, monkeypatch):
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 2**24)
+    said = "noise_ratio=200 times the number of rows asks for 80,000 rows of noise.*smaller noise_r"
+    with pytest.raises(ValueError, match=said):
+        NCEEstimator(noise="conditional", noise_ratio=200).fit(X, sample_weight=np.ones(len(X)))
+
+
+def test_weights_that_fill_the_memory_with_noise(X, monkeypatch):
+    """Rows of noise alone would fit in."""
+    monkeypatch.setattr("skebm.nce._setting.memory", lambda: 2**30)
+    with pytest.raises(ValueError, match=r"sum of sample_weight.* 11\.\d GiB .*smaller weights"):
+        NCEEstimator(noise_ratio=1).fit(X, sample_weight=np.full(len(X), 1e5))
 
 
 def test_inflation_of_a_box_is_called_by_its_name(X):
@@ -521,8 +779,10 @@ def test_steps_do_not_run_away_from_energies_that_are_flat():
     def energy(theta, X):
         return X[:, 0] ** 2 + np.maximum(0.0, theta[0] * X[:, 0] - 5.0)
 
-    assert not given_of(energy, None).features(np.array([1.0, 3.0]), rows).any()
-    slopes = given_of(energy, None).features(np.array([6.0, 3.0]), rows)
+    assert (
+        not given_of(energy, None, Coding(False, False)).features(np.array([1.0, 3.0]), rows).any()
+    )
+    slopes = given_of(energy, None, Coding(False, False)).features(np.array([6.0, 3.0]), rows)
     np.testing.assert_allclose(slopes, np.hstack([rows, 0.0 * rows]), rtol=1e-8)
 
 
@@ -534,7 +794,7 @@ def test_differences_cost_two_energies_for_each_parameter(X):
         calls[len(X)] = calls.get(len(X), 0) + 1
         return 0.5 * theta[0] * (X[:, 0] - theta[1]) ** 2
 
-    given = given_of(energy, None)
+    given = given_of(energy, None, Coding(False, False))
     given.check(np.array([0.5, 0.1]), X, X)
     for i, theta in enumerate(([0.6, 0.1], [0.7, 0.2], [0.5, 0.3])):
         calls.clear()

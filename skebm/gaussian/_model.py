@@ -6,10 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from skebm._base import UnnormalizedModel
+from skebm._base import UnnormalizedModel, check_base_of_reals
 from skebm._jit import single_threaded_blas, threads
 from skebm._rng import draw_entropy
-from skebm._validation import Choice, check_parameters, check_real
+from skebm._validation import check_parameters, check_real
 from skebm.criteria._support import Support
 from skebm.energies import Gaussian
 from skebm.energies._definite import least_eigenvalue
@@ -278,12 +278,7 @@ class BaseGaussian(InfersEdges, DrawsReals, UnnormalizedModel):
         return self._marginal
 
     def _base(self, energy, base):
-        if not isinstance(base, str):
-            raise ValueError(
-                "log_partition: base must be 'marginals' or 'biases' of a Gaussian model, got "
-                f"{type(base).__name__}."
-            )
-        Choice(("marginals", "biases")).check("log_partition: base", base)
+        check_base_of_reals(base)
         return energy.base(self._marginals() if base == "marginals" else None)
 
 

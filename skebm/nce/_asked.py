@@ -133,10 +133,10 @@ def is_binary(energy):
     return getattr(known, "kind", None) == BINARY
 
 
-def given_of(energy, gradient):
-    """The :class:`GivenEnergy` of a user's own."""
+def given_of(energy, gradient, coding):
+    """The :class:`GivenEnergy` of a user's own, of rows in the codes of the data."""
     if is_energy_class(energy):
-        return functions_of_class(energy)
+        return functions_of_class(energy, coding.states)
     if is_compiled(energy) and gradient is None:
         return ScalarFunction(energy)
     if is_compiled(energy):

@@ -9,14 +9,11 @@ from skebm.criteria._noise_pairs import PairProblem, filled, sample_of_pairs
 from skebm.criteria.noise_contrastive import Sample
 from skebm.nce._given import NOISE_ROWS
 from skebm.nce._noises import noise_of
-from skebm.nce._setting import covering
+from skebm.nce._setting import covering, n_steps, rows_afterwards
 from skebm.nce._user import GivenForm
 from skebm.partition._weights import log_mean_exp
 
 STEPS, _REFERENCE = 129, 120  # purposes of random numbers
-
-# Rows of noise that log Z is estimated with, for each row of data, and fewest.
-_PER_ROW, _FEWEST = 10, 10000
 
 
 class Reference(NamedTuple):
@@ -33,7 +30,7 @@ class Reference(NamedTuple):
 
 def pair_problem(estimator, setting, family, given, start):
     """The :class:`PairProblem` of a fit."""
-    n_sets = max(1, round(estimator.noise_ratio))
+    n_sets = n_steps(estimator.noise_ratio)
     X, weights, bits = setting.X, setting.weights, setting.coding.bits
     seed = derive_seed(start.entropy, STEPS)
     steps = setting.noise.pairs(bits(X), n_sets, random_state=seed)
@@ -59,7 +56,7 @@ def reference(estimator, setting, family, given, start, theta):
     noise = noise_of(
         "auto", binary=False, inflation=estimator.noise_inflation, low=low, high=high
     ).fit(setting.X, sample_weight=setting.weights)
-    n = max(_FEWEST, _PER_ROW * len(setting.X))
+    n = rows_afterwards(len(setting.X))
     rows = noise.sample(n, random_state=derive_seed(start.entropy, _REFERENCE))
     log_noise = covering(noise, rows, "noise")
     if family is None:

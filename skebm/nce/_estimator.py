@@ -21,7 +21,8 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         ``RBM``, ``TruncatedGaussian``, ``ExponentialFamily``). Your own is a function
         ``energy(theta, x)`` compiled by Numba, which gives the energy of one row; any other
         function ``energy(theta, X)``, which gives those of rows (n, n_features) as (n,); or a class
-        of which ``cls(theta)`` has the methods of :class:`skebm.energies.Energy`.
+        of which ``cls(theta)`` has the methods of :class:`skebm.energies.Energy`. A class whose
+        states are 0 and 1, or -1 and 1, takes data in either coding, turned into its own.
     gradient : callable or None, default=None
         With a function of rows: ``gradient(theta, X, w)`` gives the sum over rows of w times dE /
         dtheta, (n_params,). None takes central differences, two calls for each parameter.
@@ -30,9 +31,14 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         for real data, ``"bernoulli"``, ``"chow_liu"``, ``"uniform"`` for binary ones; one of
         :mod:`skebm.nce`, a frozen distribution of SciPy, or an object with ``sample(n_samples,
         random_state)`` and ``log_prob(X)``. ``"auto"`` is Gaussian on the reals, truncated normal
-        in a box, and independent on binary data.
+        in a box, and independent on binary data: rows of 0 and 1 only, or of -1 and 1 only, are
+        taken for binary, unless the energy is of real states (the Gaussian ones, components, a
+        class whose base draws them) or, with an energy of your own, the noise is for real data
+        alone; ``"uniform"`` is for either.
     noise_ratio : float, default=10
-        Rows of noise for each row of data, nu.
+        Rows of noise for each row of data, nu. At least 16 rows are drawn: 100 rows of data have a
+        nu of 0.16 at the least. Conditional noise makes a whole number of steps from each row, the
+        nearest one (of halves the even one: 2.5 is 2, 3.5 is 4), at least 1.
     noise_inflation : float, default=1.3
         Factor on the standard deviations of noise that is given by a name.
     solver : {"auto", "newton", "lbfgs"}, default="auto"
@@ -77,7 +83,10 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
         The parts of it that are owed to the data, and to the noise: only the second one shrinks
         with ``noise_ratio``.
     log_partition_ : LogPartition
-        log Z as it was learned, method ``"nce"``, with its standard error.
+        log Z as it was learned, with its standard error: method ``"nce"``; ``"importance"`` with
+        conditional noise, as it is then estimated afterwards. :meth:`log_partition` of an energy
+        without chains, with ``method="nce"`` or ``"auto"``, is by importance sampling from new
+        rows of noise, and says ``"importance"`` too (``"exact"`` where log Z is known).
     noise_ : object
         The fitted noise.
     classifier_auc_ : float

@@ -135,7 +135,7 @@ class LearnsByContrast:
             check_scales(self, family, X, weights)
         setting = setting_of(self, X, weights, places, weighted, family, entropy)
         own = self.energy, self.gradient
-        given = given_of(*own) if family is None else None
+        given = given_of(*own, setting.coding) if family is None else None
         n_params = len(self.init) if family is None else len(family.names(X.shape[1]))
         start = self._start(setting, family, n_params, entropy)
         if given is not None:

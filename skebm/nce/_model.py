@@ -7,38 +7,35 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skebm._base import UnnormalizedModel
+from skebm._base import UnnormalizedModel, check_base_of_reals, wrong_base
 from skebm._jit import threads
 from skebm._rng import derive_seed, draw_entropy, host_generator
-from skebm._validation import (
-    Choice,
-    Flag,
-    RandomState,
-    check_parameters,
-    positive_integer,
-)
+from skebm._validation import Flag, RandomState, check_parameters, positive_integer
 from skebm._warn import warn
 from skebm.criteria._noise_sample import in_blocks, spread
 from skebm.criteria.noise_contrastive import Problem, Sample
 from skebm.nce._asked import given_of
 from skebm.nce._conditional import STEPS
-from skebm.nce._family import BINARY
 from skebm.nce._pickled import check_picklable
 from skebm.nce._setting import checked_codes, checked_rows, covering, drawn, inside
 from skebm.partition import LogPartition
 from skebm.partition._weights import log_mean_exp, resampled
 from skebm.partition.ais import TARGET_STDERR
-from skebm.partition.contrast import FEWEST
+from skebm.partition.contrast import FEWEST, NoiseAsBase, base_of_noise, is_noise
+from skebm.partition.exact import CHEAP
 from skebm.samplers import START, sample
 
-_EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT = 125, 126, 127, 128  # purposes of random numbers
-_PLANNED = 119  # purpose of random numbers
+# Purposes of random numbers.
+_EXACT, _PROPOSALS, _RESAMPLE, _LOOKED_AT, _PLANNED, _CHECKED = 125, 126, 127, 128, 119, 141
 
 # Rows of noise that draws are taken from: so many for each, and at least.
 _PER_DRAW, _LEAST = 20, 10000
 
 # Rows of noise that log Z is estimated with at the most.
 _MOST = 1_000_000
+
+# Standard errors that estimates from two noises may be apart.
+_APART = 5.0
 
 # Rows that slopes are looked at with.
 _ROWS = 16
@@ -127,7 +124,7 @@ class ContrastedModel(UnnormalizedModel):
         else:
             X = self._rows(X)
         if learned.family is None:
-            return given_of(*learned.own).check_slopes(learned.theta, X)[0]
+            return given_of(*learned.own, learned.coding).check_slopes(learned.theta, X)[0]
         return self._error_of_slopes(X)
 
     def _error_of_slopes(self, X):
@@ -216,10 +213,7 @@ class ContrastedModel(UnnormalizedModel):
             base = self._base(energy, "marginals")
             states = base.sample(n_samples, (*entropy, START), energy.dtype)
             states = sample(energy, states, n_gibbs_steps, entropy)
-            if learned.family is not None and learned.family.kind == BINARY:
-                ones = states > (0 if states.min(initial=0) < 0 else 0.5)
-                states = learned.coding.codes(ones.astype(np.float64))
-            return states, np.inf
+            return self._learned.coding.codes_of_states(states), np.inf
         return self._resampled(n_samples, entropy)
 
     def _resampled(self, n_samples, entropy):
@@ -248,7 +242,8 @@ class ContrastedModel(UnnormalizedModel):
         learned = self._learned
         with threads(self.n_jobs):
             if learned.family is None:
-                return learned.c - given_of(*learned.own).known_energies(learned.theta, X)
+                given = given_of(*learned.own, learned.coding)
+                return learned.c - given.known_energies(learned.theta, X)
             sample = _sample(self._internal_rows(X))
             form = learned.family.form(X.shape[1])
             found = form.evaluate(sample, learned.theta, learned.c).margins.ravel()[: len(X)]
@@ -285,22 +280,41 @@ class ContrastedModel(UnnormalizedModel):
         return learned.own[0](learned.theta) if inspect.isclass(learned.own[0]) else None
 
     def _compute_log_partition(self, method, base, entropy, *, n_jobs=None, **options):
-        energy, learned = self._known_energy(), self._learned
+        energy = self._known_energy()
         if energy is not None and hasattr(energy, "anneal"):
             return super()._compute_log_partition(method, base, entropy, n_jobs=n_jobs, **options)
-        exact = None
-        if learned.family is not None and method in ("auto", "exact"):
-            exact = learned.family.log_partition(self.params_, self.n_features_in_)
+        base = self._noise_for(base, method)
+        exact = self._closed(energy, method)
         if exact is None and method not in ("auto", "nce"):
             self._energy()  # says that there are no chains
         with threads(self.n_jobs if n_jobs is None else n_jobs):
-            return self._weighed(exact, entropy, **options)
+            return self._weighed(exact, base, entropy, **options)
+
+    def _noise_for(self, base, method):
+        """What log Z of an energy without chains is estimated from, of rows as data have them."""
+        coding = self._learned.coding
+        if is_noise(base):
+            return base_of_noise(base, self.n_features_in_, coding, method)
+        if not (isinstance(base, str) and base == "marginals"):
+            raise wrong_base(base, "'marginals' (the noise of training) without Markov chains")
+        return NoiseAsBase(self._learned.noise, coding)
+
+    def _closed(self, energy, method):
+        """log Z as far as it is known without error, or None."""
+        family = self._learned.family
+        if method not in ("auto", "exact"):
+            return None
+        if family is not None:
+            return family.log_partition(self.params_, self.n_features_in_)
+        if method == "auto" and getattr(energy, "exact_seconds", float)() > CHEAP:
+            return None
+        return energy.exact_log_partition() if hasattr(energy, "exact_log_partition") else None
 
     def _weighed(
-        self, exact, entropy, *, level=0.95, n_chains=None, check="none", target_stderr=None,
+        self, exact, base, entropy, *, level=0.95, n_chains=None, check="none", target_stderr=None,
         return_chains=False, **_,
     ):  # fmt: skip
-        """log Z in closed form, or by importance sampling from new rows of noise."""
+        """log Z in closed form, or by importance sampling from rows of ``base``."""
         if exact is not None:
             result = LogPartition(value=exact, level=level)
             return (result, None) if return_chains else result
@@ -310,45 +324,50 @@ class ContrastedModel(UnnormalizedModel):
                 "has none; use check='none'."
             )
         n = _LEAST if n_chains is None else n_chains
-        bits, log_weights = self._proposals(n, derive_seed(entropy, _PROPOSALS))
+        X, log_weights = self._proposals(base, n, (*entropy, _PROPOSALS))
         estimate, target = log_mean_exp(log_weights), target_stderr or TARGET_STDERR
         if n_chains is None and estimate.stderr > target:
             more = n * (estimate.stderr / target) ** 2 if np.isfinite(estimate.stderr) else np.inf
             n = int(min(_MOST, 1.2 * more))
-            bits, log_weights = self._proposals(n, derive_seed(entropy, _PLANNED))
+            X, log_weights = self._proposals(base, n, (*entropy, _PLANNED))
             estimate = log_mean_exp(log_weights)
-        doubts = []
-        if estimate.ess < FEWEST:
-            doubts.append(
-                f"the effective number of {n} rows of noise behind it is {estimate.ess:.1f}, less "
-                f"than {FEWEST}"
-            )
+        doubts = list(self._doubts(base, estimate, n, entropy))
         result = LogPartition.from_estimate(
             estimate, level=level, doubts=doubts, method="importance", n_chains=n
         )
         if doubts:
             warn(
                 f"{type(self).__name__}: log Z is not to be trusted: {result}: {doubts[0]}. Noise "
-                "nearer to the model has more.",
+                "nearer to the model has more, in the fit or as base with method='nce'.",
                 ConvergenceWarning,
             )
-        chains = Bunch(states=self._learned.coding.codes(bits), log_weights=log_weights)
+        chains = Bunch(states=X, log_weights=log_weights)
         return (result, chains) if return_chains else result
 
-    def _proposals(self, n, seed):
-        """Rows of noise, and log of e^-E / p_n."""
-        noise, learned = self._learned.noise, self._learned
-        bits = noise.sample(n, random_state=seed)
-        log_weights = self.score_samples(learned.coding.codes(bits)) + self.log_partition_.value
-        return bits, log_weights - noise.log_prob(bits)
+    def _doubts(self, base, estimate, n, entropy):
+        """Why not to believe an estimate; a base may miss what the noise of training has."""
+        if estimate.ess < FEWEST:
+            yield f"the effective number of {n} rows of noise is {estimate.ess:.1f}, not {FEWEST}"
+        if base.noise is self._learned.noise:
+            return
+        base = NoiseAsBase(self._learned.noise, self._learned.coding)
+        other = log_mean_exp(self._proposals(base, _LEAST, (*entropy, _CHECKED))[1])
+        error = np.hypot(estimate.stderr, other.stderr)
+        if other.ess >= FEWEST and not abs(estimate.value - other.value) <= _APART * error:
+            yield f"from the noise of training it is {other.value:.3f} ± {other.stderr:.3f}"
+
+    def _proposals(self, base, n, entropy):
+        """Rows of a base, and log of e^-E / p_n."""
+        X = base.sample(n, entropy)
+        return X, self.score_samples(X) + self.log_partition_.value - base.log_density(X)
 
     def _energy(self):
         energy = self._known_energy()
         if energy is None or not hasattr(energy, "anneal"):
             raise TypeError(
                 f"{type(self).__name__}: this energy has no Markov chains that log Z could be "
-                "computed with; method='auto' and 'nce' take rows of noise, and log_partition_ is "
-                "what was learned."
+                "computed with, and no exact_log_partition that knows it; method='auto' and 'nce' "
+                "take rows of noise, and log_partition_ is what was learned."
             )
         return energy
 
@@ -358,12 +377,7 @@ class ContrastedModel(UnnormalizedModel):
     def _base(self, energy, base):
         if self._learned.coding.binary:
             return super()._base(energy, base)
-        if not isinstance(base, str):
-            raise ValueError(
-                "log_partition: base must be 'marginals' or 'biases' of a model of real data, got "
-                f"{type(base).__name__}."
-            )
-        Choice(("marginals", "biases")).check("log_partition: base", base)
+        check_base_of_reals(base)
         return energy.base()
 
     def __getstate__(self):

@@ -31,6 +31,9 @@ _BINARY = {"bernoulli": BernoulliNoise, "chow_liu": ChowLiuNoise}
 
 NAMES = ("auto", *_REAL, *_BINARY)
 
+# Draws of a user's noise that are looked at.
+_LOOKED_AT = 64
+
 _ALSO = "a noise of skebm.nce, a frozen distribution of SciPy or an object with sample and log_prob"
 
 
@@ -114,6 +117,24 @@ def noise_of(noise, *, binary, inflation, low=None, high=None):
             )
         return ScipyNoise(noise, binary, low, high)
     return GivenNoise(noise, binary, low, high)
+
+
+def is_for_reals(noise, X, sample_weight=None):
+    """Whether a noise that a user gave is for real data alone, even if these are binary.
+
+    Draws of an object of the user's own are looked at, fitted to ``X``.
+    """
+    if isinstance(noise, str):
+        return noise in _REAL and noise not in _names_for(True, False)
+    if isinstance(noise, Noise):
+        return "binary" not in noise.kinds
+    if is_frozen(noise):
+        return not is_discrete(noise)
+    try:
+        draws = GivenNoise(noise).fit(X, sample_weight=sample_weight).sample(_LOOKED_AT, 0)
+    except Exception:  # is said when it is fitted in earnest
+        return False
+    return not any(((draws == 1) | (draws == low)).all() for low in (0, -1))
 
 
 def _named(noise, binary, bounded, inflation, low, high):

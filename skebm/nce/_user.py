@@ -176,14 +176,17 @@ class ScalarFunction(GivenEnergy):
         return RuntimeError(f"{self.name} raised in {whose.row(r)} or a little after it.")
 
 
-def functions_of_class(cls):
-    """:class:`RowFunctions` of a class of the :class:`~skebm.energies.Energy` protocol."""
+def functions_of_class(cls, states):
+    """:class:`RowFunctions` of a class of the :class:`~skebm.energies.Energy` protocol.
+
+    ``states`` turns rows into states of the energy.
+    """
 
     def energy(theta, X):
-        return cls(theta).energy(X)
+        return cls(theta).energy(states(X))
 
     def gradient(theta, X, weights):
-        return cls(theta).gradient(X, weights)
+        return cls(theta).gradient(states(X), weights)
 
     energy.__name__, gradient.__name__ = f"{cls.__name__}.energy", f"{cls.__name__}.gradient"
     return RowFunctions(energy, gradient)

@@ -202,7 +202,7 @@ def log_partition(
         )
     base = energy.base() if base is None else base
     needed = "log_density" if method != "nce" or hasattr(base, "log_density") else "log_prob"
-    if not (hasattr(base, "sample") and hasattr(base, needed)):
+    if isinstance(base, type) or not (hasattr(base, "sample") and hasattr(base, needed)):
         raise TypeError(
             "log_partition: base must have sample and log_density, or with method='nce' sample "
             f"and log_prob, got {type(base).__name__}."

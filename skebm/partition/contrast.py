@@ -17,10 +17,14 @@ No temperatures lie between model and base: where the two hardly overlap, hardly
 anything. That is seen, and said.
 """
 
+import inspect
+
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from skebm._rng import derive_seed
-from skebm.energies import Ising
+from skebm.energies._codes import codes_of
 from skebm.partition._result import MINIMAL_CHAINS, LogPartition, doubts_of
 from skebm.partition._ways import DrawnStarts, Way, up_from_base
 from skebm.partition._weights import bennett, gaussian_work
@@ -212,16 +216,23 @@ class NoiseAsBase:
     ----------
     noise : object with ``sample`` and ``log_prob``
         Binary ones give and take 0 and 1.
-    spins : bool
-        Whether states of the energy are -1 and 1.
+    codes : Codes or None
+        Values of the states of the energy; None takes them as the noise has them.
     """
 
-    def __init__(self, noise, spins):
-        self.noise, self.spins = noise, spins
+    def __init__(self, noise, codes):
+        self.noise, self.binary = noise, codes is not None and codes.binary
+        self.spins = self.binary and codes.spins
 
     def sample(self, n_samples, entropy, dtype=np.float64):
         """Independent rows, a function of ``entropy``."""
         X = np.asarray(self.noise.sample(n_samples, derive_seed(entropy, _SEED) % 2**32))
+        if self.binary and not ((X == 0) | (X == 1)).all():
+            value = X[(X != 0) & (X != 1)][0]
+            raise ValueError(
+                f"log_partition: base {type(self.noise).__name__} must draw 0 and 1 for a model of "
+                f"binary data, found {value:g}."
+            )
         return np.ascontiguousarray(2.0 * X - 1.0 if self.spins else X, dtype=dtype)
 
     def log_density(self, X):
@@ -230,8 +241,44 @@ class NoiseAsBase:
         return np.asarray(self.noise.log_prob((X + 1.0) / 2.0 if self.spins else X))
 
 
-def noise_as_base(energy, base):
+def is_noise(base):
+    """Whether something is, or looks like, a noise of noise-contrastive estimation."""
+    return not inspect.isclass(base) and hasattr(base, "sample") and hasattr(base, "log_prob")
+
+
+def noise_as_base(energy, base, method="nce"):
     """``base`` itself, or a base distribution that a noise makes."""
     if hasattr(base, "log_density"):
         return base
-    return NoiseAsBase(base, spins=isinstance(energy, Ising))
+    return base_of_noise(base, energy.n_features, codes_of(energy), method)
+
+
+def base_of_noise(noise, n_features, codes, method):
+    """:class:`NoiseAsBase`, or an error if that does not suit the method, or such states."""
+    name, kinds = type(noise).__name__, getattr(noise, "kinds", None)
+    if method != "nce":
+        raise ValueError(
+            f"log_partition: base may be a noise with method='nce' only, got {name} with "
+            f"method={method!r}; annealing begins at independent variables that are given by a "
+            "name or by means."
+        )
+    if getattr(noise, "is_conditional", False):
+        raise TypeError(
+            f"log_partition: base must have a density, but {name} only steps from rows."
+        )
+    if isinstance(noise, BaseEstimator):
+        check_is_fitted(noise)
+    found = getattr(noise, "n_features_in_", n_features)
+    if found != n_features:
+        raise ValueError(
+            f"log_partition: base must be of {n_features} features as the model, got {name} of "
+            f"{found}."
+        )
+    if codes is not None and kinds is not None:
+        kind = "binary" if codes.binary else "real"
+        if kind not in kinds:
+            raise ValueError(
+                f"log_partition: base must be a noise of {kind} data for this model, got {name}, "
+                f"which is of {' and '.join(kinds)} data."
+            )
+    return NoiseAsBase(noise, codes)
