@@ -188,6 +188,25 @@ def test_a_few_fits_of_every_model(model, monkeypatch):
     assert line["log_z"] > 0 and 0.7 < line["coverage"] <= 1.0 and line["failed"] == 0
 
 
+def test_the_limit_of_many_rows_is_extrapolated():
+    """A remainder that falls as the root of N is gone, one row with other noise is left alone."""
+    lines = [
+        {
+            "model": "sources", "noise_ratio": nu, "n_rows": n,
+            **{f"{name}{key}": value for name in ("parameters", "log_z") for key, value in
+               (("", 5.0 + 30.0 / np.sqrt(n)), ("_theory", 4.9), ("_error", 0.03))},
+        }
+        for nu, n in ((1.0, 400), (1.0, 100), (2.0, 100))
+    ]  # fmt: skip
+    found = nce_asymptotics.limit_of({"of": "sources", "noise_ratio": 1.0}, lines)
+    assert found["parameters"] == pytest.approx(5.0)
+    assert found["log_z_error"] == pytest.approx(0.03 * np.sqrt(5.0))
+    assert found["parameters_z"] == pytest.approx(0.1 / (0.03 * np.sqrt(5.0)))
+    lines[0]["n_rows"] = 300
+    with pytest.raises(ValueError, match="four times"):
+        nce_asymptotics.limit_of({"name": "a", "of": "sources", "noise_ratio": 1.0}, lines)
+
+
 def test_sources_in_any_order_and_sign():
     class Model:
         params_stderr_ = np.full(4, 0.2)
@@ -231,6 +250,13 @@ def made_up_variances(row):
     if row["model"] != "pooled":
         for name in ("parameters", "log_z"):
             found |= {name: 4.1, f"{name}_theory": 4.0, f"{name}_error": 0.05, f"{name}_z": -2.0}
+    if row["model"] == "sources":
+        found["parameters_z"] = math.nan
+    if row["model"] == "limit":
+        found |= nce_asymptotics.limit_of(row, [
+            found | {"model": "sources", "noise_ratio": row["noise_ratio"], "n_rows": n}
+            for n in (400, 100)
+        ]) | {"coverage": math.nan}  # fmt: skip
     return as_read(nce_asymptotics._line(row, found))
 
 
@@ -253,7 +279,7 @@ RESULTS = {
 
 
 def test_every_target_is_on_a_figure():
-    for name, n_targets in (("nce_speed", 4), ("nce_slopes", 16), ("nce_asymptotics", 52)):
+    for name, n_targets in (("nce_speed", 4), ("nce_slopes", 16), ("nce_asymptotics", 58)):
         found = targets.verdicts(SETTINGS[name], RESULTS[name][1])
         assert len(found) == n_targets and all(each.reached for each in found), name
     over = targets.verdicts(SPEED, RESULTS["nce_speed"][1])[0]

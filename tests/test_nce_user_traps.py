@@ -779,10 +779,9 @@ def test_steps_do_not_run_away_from_energies_that_are_flat():
     def energy(theta, X):
         return X[:, 0] ** 2 + np.maximum(0.0, theta[0] * X[:, 0] - 5.0)
 
-    assert (
-        not given_of(energy, None, Coding(False, False)).features(np.array([1.0, 3.0]), rows).any()
-    )
-    slopes = given_of(energy, None, Coding(False, False)).features(np.array([6.0, 3.0]), rows)
+    one, other = (given_of(energy, None, Coding(False, False)) for _ in range(2))
+    assert not one.features(np.array([1.0, 3.0]), rows).any()
+    slopes = other.features(np.array([6.0, 3.0]), rows)
     np.testing.assert_allclose(slopes, np.hstack([rows, 0.0 * rows]), rtol=1e-8)
 
 
