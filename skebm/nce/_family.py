@@ -34,7 +34,7 @@ class Units(NamedTuple):
         if self.root is None:
             return Z
         with single_threaded_blas:
-            return np.ascontiguousarray(linalg.solve_triangular(self.root, Z.T, lower=True).T)
+            return linalg.solve_triangular(self.root, Z.T, lower=True, overwrite_b=True).T
 
     @property
     def matrix(self):
