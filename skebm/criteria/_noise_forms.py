@@ -54,10 +54,11 @@ class Form(ABC):
     """Energies of one form.
 
     ``linear`` says that -E is linear in theta, ``scaled`` that a curvature is worth its time where
-    it only helps; ``flops`` is the work of a row.
+    it only helps, ``foreign`` that it calls functions of a user, whose BLAS keeps its threads;
+    ``flops`` is the work of a row.
     """
 
-    linear = False
+    linear = foreign = False
     scaled = True
 
     @abstractmethod

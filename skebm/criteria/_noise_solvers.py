@@ -6,6 +6,7 @@ L-BFGS-B on the fixed sample of noise, in variables in which the curvature at th
 """
 
 from collections import deque
+from contextlib import nullcontext
 from copy import copy
 from typing import NamedTuple
 
@@ -253,11 +254,13 @@ class _Search:
 
         options = {"maxcor": _PAIRS, "maxiter": max_iter, "maxfun": 10 * max_iter, "gtol": 0.0,
                    "ftol": 0.0, "maxls": 40}  # fmt: skip
+        # Threads of BLAS would wait for each other longer than small products of L-BFGS-B take.
         try:
-            minimize(
-                value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
-                callback=count, options=options,
-            )  # fmt: skip
+            with nullcontext() if self.problem.form.foreign else single_threaded_blas:
+                minimize(
+                    value_and_slopes, np.zeros(len(origin)), method="L-BFGS-B", jac=True,
+                    callback=count, options=options,
+                )  # fmt: skip
         except _Enough:
             self.n_iter, self.enough = self.n_iter + 1, True
 

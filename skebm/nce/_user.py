@@ -205,6 +205,8 @@ class GivenForm(Form):
         Length of theta.
     """
 
+    foreign = True
+
     def __init__(self, given, X, noise, n_params):
         self.given, self.X, self.noise, self.n_params = given, X, noise, n_params
         numbers = np.arange(n_params + 1)
