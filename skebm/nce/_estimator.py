@@ -121,6 +121,11 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     V the variance of its slopes over data and noise. They hold if the model is right; ``l2`` biases
     estimates by what no error knows. Weights are counts.
 
+    Noise that follows the rows it was fitted to (a kernel density, a mixture of many components)
+    biases estimates: fit it to other rows, and give it as an object. Of models with too many
+    parameters for a covariance the error of log Z is that of weights of the noise alone, and
+    ``log_partition_.converged`` is false.
+
     Of a model that is wrong the log Z that is learned is not that of its energy, least so for large
     ``noise_ratio``. Weights of the noise give a second estimate; where both are more than four
     standard errors apart, a warning says so, and ``log_partition_.converged`` is false.
