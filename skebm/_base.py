@@ -82,7 +82,11 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
             For mean-field values (``binarize=None``) it is the same formula, not a likelihood.
         """
         check_is_fitted(self)
-        return -self._energies(X) - self.log_partition_.value
+        return -self._energies(X) - self._normaliser().value
+
+    def _normaliser(self):
+        """The :class:`~skebm.partition.LogPartition` that likelihoods are normalised with."""
+        return self.log_partition_
 
     def score(self, X, y=None):
         """Mean log-likelihood per row in nats, the value that a search maximises.
@@ -121,7 +125,7 @@ class UnnormalizedModel(DensityMixin, BaseEstimator, ABC):
         check_parameters(
             {"level": LOG_PARTITION_RULES["level"]}, {"level": level}, "log_likelihood"
         )
-        return LogLikelihood.of_rows(-self._energies(X), self.log_partition_, level)
+        return LogLikelihood.of_rows(-self._energies(X), self._normaliser(), level)
 
     def __dir__(self):
         # Notebooks list the fitted attributes of what they display; that must not compute log Z.

@@ -289,7 +289,7 @@ def test_a_gradient_that_is_wrong_away_from_the_start(X):
     def gradient(theta, X, w):
         return square_gradient(theta, X, w) * (1.0 if theta[0] == 0.5 else -1.0)
 
-    with pytest.warns(ConvergenceWarning, match="gradient 'gradient' is not the gradient of"):
+    with pytest.warns(ConvergenceWarning, match="Gradient 'gradient' is not the gradient of"):
         NCEEstimator(square, gradient=gradient, init=[0.5], random_state=0).fit(X)
 
 
@@ -800,3 +800,48 @@ def test_differences_cost_two_energies_for_each_parameter(X):
         given.slopes(np.array(theta), X, np.ones(len(X)))
         assert calls.pop(len(X)) == 4
         assert list(calls) == [32] * (i == 0)
+
+
+# -- the commonest mistakes of functions of one row --------------------------------------------
+
+
+def test_entries_that_are_not_there_are_not_read(X):
+    """Compiled functions do not look at bounds, and would take what lies behind."""
+
+    @numba.njit
+    def energy(theta, x):
+        return theta[0] * x[0] ** 2 + theta[2] * x[0] ** 4
+
+    with pytest.raises(ValueError, match=r"'energy' asks for an entry that is not.*init, 2,"):
+        NCEEstimator(energy, init=[1.0, 1.0], random_state=0).fit(X)
+
+
+def test_arrays_for_numbers_and_rows_for_tables_are_told_apart(X):
+    @numba.njit
+    def energy(theta, x):
+        return theta[0] * x**2
+
+    def of_a_row(theta, x):
+        return theta[0] * x[0] ** 2
+
+    X = np.hstack([X, X + 1.0])
+    with pytest.raises(TypeError, match=r"returned an array of shape \(2,\)"):
+        NCEEstimator(energy, init=[1.0], random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"one row must be compiled, by numba\.njit"):
+        NCEEstimator(of_a_row, init=[1.0], random_state=0).fit(X)
+
+
+def test_parameters_that_an_energy_does_not_use_are_named(X):
+    with pytest.warns(ConvergenceWarning, match=r"theta\[1\].*that the energy does not use"):
+        NCEEstimator(square, init=[0.5, 1.0], random_state=0).fit(X)
+
+
+def test_energies_that_noise_hardly_sees_warn():
+    """A density that grows beyond the noise: few of its rows carry log Z."""
+
+    def slope(theta, X):
+        return theta[0] * X[:, 0]
+
+    X = np.random.default_rng(0).normal(size=(500, 1))
+    with pytest.warns(UserWarning, match="effective number of 5000 rows of noise"):
+        NCEEstimator(slope, init=[9.0], fixed=[True], random_state=0).fit(X)

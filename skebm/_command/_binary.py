@@ -20,6 +20,7 @@ from skebm import (
 )
 from skebm._command._picture import draw_picture
 from skebm._command._search import SEED, print_chosen, search
+from skebm._jit import single_threaded_blas
 
 
 def grid():
@@ -114,8 +115,9 @@ def _print_row(name, fitted, model, X_test, seconds):
 
 def _classify(model, X_train, X_test, y_train, y_test):
     """What the hidden units are worth to a classifier."""
-    hidden = LogisticRegression(max_iter=2000).fit(model.transform(X_train), y_train)
-    pixels = LogisticRegression(max_iter=2000).fit(X_train, y_train)
+    with single_threaded_blas:  # threads would wait for each other, for many seconds
+        hidden = LogisticRegression(max_iter=2000).fit(model.transform(X_train), y_train)
+        pixels = LogisticRegression(max_iter=2000).fit(X_train, y_train)
     print(
         f"\nLogisticRegression on the hidden units of {type(model).__name__}, the best RBM: "
         f"{hidden.score(model.transform(X_test), y_test):.1%} of the test rows right; "

@@ -20,9 +20,8 @@ from skebm._command._search import N_FOLDS, SEED, print_chosen, search
 # Columns beyond which a fit of some peers takes minutes.
 _MOST_COLUMNS = 100
 
-# Columns beyond which noise is too far from the data, and standard error of log Z beyond which a
-# likelihood does not count, in nats.
-_MOST_CONTRASTED, _MOST_ERROR = 40, 1.0
+# Columns beyond which noise is too far from the data.
+_MOST_CONTRASTED = 40
 
 # Share below zero from which a normal distribution is a poor model of what is never negative.
 _BELOW = 0.05
@@ -92,10 +91,8 @@ def _pipeline(model):
 
 def _score(pipeline, X):
     model = _with_likelihood(pipeline[-1])
-    if isinstance(model, NCEEstimator):  # its log Z has an error, which must not win the search
-        found = model.log_partition_
-        if not (found.converged and found.stderr <= _MOST_ERROR):
-            return np.nan
+    if isinstance(model, NCEEstimator) and not model.log_partition_.converged:
+        return np.nan
     return model.score(pipeline[:-1].transform(X))
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "Sample",
     "area_under_curve",
     "curvature_weights",
+    "error_of_slopes",
     "probed",
 ]
 
@@ -157,6 +158,24 @@ def curvature_weights(margins):
     """h (1 - h) of margins, without cancellation."""
     e = np.exp(-np.abs(margins))
     return e / (1.0 + e) ** 2
+
+
+def error_of_slopes(form, block, theta):
+    """Largest difference of slopes of one row to central differences, over the largest slope or 1.
+
+    ``block`` is a :class:`Sample` of that row, against no noise.
+    """
+    found, worst = form.evaluate(block, theta, 0.0), 0.0
+    pull, size = found.slopes[-1], max(1.0, np.abs(found.slopes).max())
+    for j in range(len(theta)):
+        step, sides = 1e-5 * max(1.0, abs(theta[j])), []
+        for moved in (theta[j] + step, theta[j] - step):
+            there = theta.copy()
+            there[j] = moved
+            sides.append(form.evaluate(block, there, 0.0).margins[0, 0])
+        expected = pull * (sides[0] - sides[1]) / (2.0 * step)
+        worst = max(worst, abs(found.slopes[j] - expected) / size)
+    return worst
 
 
 def area_under_curve(sample, margins):

@@ -130,9 +130,11 @@ class NCEEstimator(LearnsByContrast, ContrastedModel):
     ``noise_ratio``. Weights of the noise give a second estimate; where both are more than four
     standard errors apart, a warning says so, and ``log_partition_.converged`` is false.
 
-    Likelihoods share the error of the log Z that was learned. A search over ``noise`` or
-    ``noise_ratio`` takes the most flattering of these errors along: compare scores with the
-    standard errors of ``log_partition_``, or with :meth:`log_partition` where an energy has chains.
+    Likelihoods share the error of the log Z that was learned, unless it is known in closed form
+    (:meth:`score_samples`). A search over ``noise`` or ``noise_ratio`` takes the most flattering of
+    these errors along: compare scores with the standard errors of ``log_partition_``, or with
+    :meth:`log_partition` where an energy has chains. That error is one of log Z of the truth, data
+    included; of the energy that was learned log Z is known better, the more so for a large ratio.
 
     Conditional noise steps from rows of the data, so that its density cancels. log Z is then not
     learned, but estimated afterwards against Gaussian noise.

@@ -27,7 +27,12 @@ _CHASM = 0.99
 # Parameters that are named in a message.
 _NAMED = 5
 
-# What is said where there is none.
+# What leaves parameters undetermined, of a user's energy and of others; and what else helps.
+_UNSEEN = "Parameters that the energy does not use do that, and features that depend on each other."
+_UNDETERMINED = (
+    "Constant and repeated columns do that, binary values that never occur together, and hidden "
+    "units without weights."
+)
 _PENALTY = " l2 > 0 determines couplings and weights."
 
 # Share of its parts that a sum may be to count as rounding.
@@ -123,9 +128,9 @@ class LearnsByContrast:
             rows = weighted_rows(self, X, sample_weight)
             complaints, remarks = self._learn(*rows, sample_weight is not None)
         if complaints:
-            warn(f"{name}: {' '.join(complaints)}", ConvergenceWarning)
+            warn(f"{name}: {sentences(complaints)}", ConvergenceWarning)
         if remarks:
-            warn(f"{name}: {' '.join(remarks)}", UserWarning)
+            warn(f"{name}: {sentences(remarks)}", UserWarning)
         return self
 
     def _learn(self, X, weights, places, weighted):
@@ -209,7 +214,7 @@ class LearnsByContrast:
         k, names = len(report.params), indexed("theta", np.arange(len(report.params)))
         if learned.family is not None:
             names = learned.family.names(setting.X.shape[1])
-        complaints, remarks = self._said(outcome, lost, names)
+        complaints, remarks = self._said(outcome, lost, names, learned.family)
         if learned.family is not None:
             doubt = learned.family.doubt(report.params, setting.X.shape[1])
             if doubt is not None:
@@ -243,14 +248,14 @@ class LearnsByContrast:
         )  # fmt: skip
         return complaints, remarks
 
-    def _said(self, outcome, lost, names):
+    def _said(self, outcome, lost, names, family):
         """Sentences on what is not as it should be."""
         complaints, remarks, solution = [], [], outcome.solution
         if solution.separated:
             complaints.append(
                 "data and noise are separated: the classifier tells them apart perfectly, and the "
                 "loss has no minimum. Take noise nearer to the data (a smaller noise_inflation, "
-                "noise='mixture'), more rows, or l2 > 0."
+                "noise='mixture'), more rows, or l2 > 0; leave out repeated columns."
             )
         elif not solution.residual <= self.tol:
             ended = solution.n_iter >= self.max_iter
@@ -265,14 +270,20 @@ class LearnsByContrast:
             more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
             complaints.append(
                 f"the rows do not determine {', '.join(lost[:_NAMED])}{more}: standard errors are "
-                "infinite. Constant and repeated columns do that, binary values that never occur "
-                f"together, and hidden units without weights.{'' if self.l2 else _PENALTY}"
+                f"infinite. {_UNSEEN if family is None else _UNDETERMINED}"
+                f"{'' if self.l2 else _PENALTY}"
             )
         if outcome.auc > _CHASM and not solution.separated:
             remarks.append(
                 f"the classifier tells data from noise nearly always (AUC {outcome.auc:.4f}), "
                 "across a chasm of densities where estimates have large errors. Take noise nearer "
                 "to the data: noise='mixture', or a smaller noise_inflation."
+            )
+        if not (complaints or remarks) and outcome.weighed.ess < _BELIEVED < outcome.n_noise / 10:
+            remarks.append(
+                f"the effective number of {outcome.n_noise} rows of noise that the learned energy "
+                f"is seen by is {outcome.weighed.ess:.1f}: there may be no density, or noise may "
+                "not cover it. Take wider noise, or look whether the energy grows on all sides."
             )
         if not (complaints or remarks) and disagreement(outcome) > _APART:
             remarks.append(
@@ -282,6 +293,12 @@ class LearnsByContrast:
                 "is nearer, or a larger noise_ratio, with which both agree."
             )
         return complaints, remarks
+
+
+def sentences(parts):
+    """One after the other, the first as it is."""
+    first, *others = parts
+    return " ".join([first, *(each[0].upper() + each[1:] for each in others)])
 
 
 def disagreement(outcome):

@@ -105,6 +105,15 @@ class FullGaussian(Family):
             return None  # a density that grows to the edges
         return Gaussian(K, params[:p], low, high)
 
+    def log_partition(self, params, p):
+        """Of the normal, where that is not cut."""
+        if self.bounds(p)[0] is not None or self.doubt(params, p):
+            return None
+        scaled, sizes = _correlated(self.matrix(params[p:], p))
+        with single_threaded_blas:
+            log_det = np.linalg.slogdet(scaled)[1]
+        return float(0.5 * (p * np.log(2.0 * np.pi) - log_det) - np.log(sizes).sum())
+
     def draws(self, params, p):
         """Independent draws, on the reals."""
         energy = self.energy(params, p)
@@ -129,11 +138,16 @@ def _doubt(K, low, high):
     return None
 
 
-def _inverse(K):
-    """Of a matrix whose columns may have any units; without directions that are flat in all."""
+def _correlated(K):
+    """The matrix with ones (or minus ones) on its diagonal, and what rows are divided by."""
     sizes = np.sqrt(np.abs(K.diagonal()))
     sizes[sizes == 0.0] = 1.0
-    scaled = K / sizes / sizes[:, None]
+    return K / sizes / sizes[:, None], sizes
+
+
+def _inverse(K):
+    """Of a matrix whose columns may have any units; without directions that are flat in all."""
+    scaled, sizes = _correlated(K)
     with single_threaded_blas:
         values = np.abs(linalg.eigvalsh(scaled))
         singular = values.min() <= 1e-14 * values.max()
@@ -262,6 +276,11 @@ class DiagonalGaussian(Family):
     def doubt(self, params, p):
         """Precisions that are not positive."""
         return _doubt(np.diag(params[p:]), np.full(p, -np.inf), np.full(p, np.inf))
+
+    def log_partition(self, params, p):
+        """Of independent normals."""
+        k = params[p:]
+        return float(0.5 * np.log(2.0 * np.pi / k).sum()) if (k > 0.0).all() else None
 
     def energy(self, params, p):
         """The Gaussian with these parameters."""

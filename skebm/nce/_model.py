@@ -13,7 +13,7 @@ from skebm._rng import derive_seed, draw_entropy, host_generator
 from skebm._validation import Flag, RandomState, check_parameters, positive_integer
 from skebm._warn import warn
 from skebm.criteria._noise_sample import in_blocks, spread
-from skebm.criteria.noise_contrastive import Problem, Sample
+from skebm.criteria.noise_contrastive import Sample, error_of_slopes
 from skebm.nce._asked import given_of
 from skebm.nce._conditional import STEPS
 from skebm.nce._pickled import check_picklable
@@ -81,7 +81,7 @@ class ContrastedModel(UnnormalizedModel):
         rows = drawn(noise, learned.n_noise, learned.entropy)
         parts = []
         for sign, some in ((1.0, bits(X)), (-1.0, rows)):
-            G = self.score_samples(learned.coding.codes(some)) - covering(noise, some, "rows")
+            G = self._log_densities(learned.coding.codes(some)) - covering(noise, some, "rows")
             parts.append(np.logaddexp(0.0, -sign * (G - np.log(learned.ratio))).mean())
         return float(parts[0] + learned.ratio * parts[1])
 
@@ -133,20 +133,7 @@ class ContrastedModel(UnnormalizedModel):
         form = learned.family.form(X.shape[1])
         for r in range(len(X)):
             block = _sample(self._internal_rows(X[r : r + 1]), weight=1.0)
-            problem = Problem(form, block, learned.theta, np.ones(len(learned.theta), bool), 0.0)
-            x = np.append(learned.theta, 0.0)
-            slopes = problem.form.evaluate(block, learned.theta, 0.0)
-            a = slopes.slopes[-1]
-            for j in range(len(learned.theta)):
-                step = 1e-5 * max(1.0, abs(x[j]))
-                sides = []
-                for moved in (x[j] + step, x[j] - step):
-                    theta = learned.theta.copy()
-                    theta[j] = moved
-                    sides.append(form.evaluate(block, theta, 0.0).margins[0, 0])
-                expected = a * (sides[0] - sides[1]) / (2.0 * step)
-                size = max(1.0, np.abs(slopes.slopes).max())
-                worst = max(worst, abs(slopes.slopes[j] - expected) / size)
+            worst = max(worst, error_of_slopes(form, block, learned.theta))
         return float(worst)
 
     # -- draws ---------------------------------------------------------------------------------
@@ -260,11 +247,20 @@ class ContrastedModel(UnnormalizedModel):
         Returns
         -------
         ndarray of shape (n_samples,), float64
-            log p(x) = -E(x) - log Z in nats, with the log Z that was learned; -inf outside of the
-            support. An error of log Z is shared by all rows.
+            log p(x) = -E(x) - log Z in nats; -inf outside of the support. log Z is that of the
+            energy in closed form where there is one (Gaussian energies on the reals, as many
+            components as columns), else the one that was learned, whose error all rows share.
         """
-        check_is_fitted(self)
-        return self._log_densities(self._rows(X))
+        return super().score_samples(X)
+
+    def _normaliser(self):
+        exact = self._formula()
+        return self.log_partition_ if exact is None else LogPartition(value=exact)
+
+    def _formula(self):
+        """log Z of a built-in energy in closed form, or None."""
+        family = self._learned.family
+        return None if family is None else family.log_partition(self.params_, self.n_features_in_)
 
     def _rows(self, X):
         check_is_fitted(self)
@@ -274,10 +270,10 @@ class ContrastedModel(UnnormalizedModel):
         return (self.params_,)
 
     def _known_energy(self):
-        learned = self._learned
-        if learned.family is not None:
-            return learned.family.energy(self.params_, self.n_features_in_)
-        return learned.own[0](learned.theta) if inspect.isclass(learned.own[0]) else None
+        family, (own, _), theta = self._learned.family, self._learned.own, self._learned.theta
+        if family is not None:
+            return family.energy(self.params_, self.n_features_in_)
+        return own(theta) if inspect.isclass(own) else None
 
     def _compute_log_partition(self, method, base, entropy, *, n_jobs=None, **options):
         energy = self._known_energy()
@@ -301,11 +297,10 @@ class ContrastedModel(UnnormalizedModel):
 
     def _closed(self, energy, method):
         """log Z as far as it is known without error, or None."""
-        family = self._learned.family
         if method not in ("auto", "exact"):
             return None
-        if family is not None:
-            return family.log_partition(self.params_, self.n_features_in_)
+        if self._learned.family is not None:
+            return self._formula()
         if method == "auto" and getattr(energy, "exact_seconds", float)() > CHEAP:
             return None
         return energy.exact_log_partition() if hasattr(energy, "exact_log_partition") else None
@@ -359,7 +354,7 @@ class ContrastedModel(UnnormalizedModel):
     def _proposals(self, base, n, entropy):
         """Rows of a base, and log of e^-E / p_n."""
         X = base.sample(n, entropy)
-        return X, self.score_samples(X) + self.log_partition_.value - base.log_density(X)
+        return X, -self._energies(X) - base.log_density(X)
 
     def _energy(self):
         energy = self._known_energy()

@@ -53,7 +53,8 @@ class RowFunctions(GivenEnergy):
         if values.shape != (len(X),):
             raise ValueError(
                 f"{self.name} must return shape ({len(X)},), one energy for each row of X, got "
-                f"{values.shape} ({whose.row(0)}, and {len(X) - 1} after it)."
+                f"{values.shape} ({whose.row(0)}, and {len(X) - 1} after it). A function of one "
+                "row must be compiled, by numba.njit."
             )
         return values
 
@@ -124,11 +125,20 @@ class ScalarFunction(GivenEnergy):
         return [slice(low, min(len(X), low + step)) for low in range(0, len(X), step)]
 
     def _check_alone(self, theta, X, energies):
-        """It never sees other rows; but what it returns is known now."""
+        """It never sees other rows; but what it returns, and asks for, is known now."""
         for signature in self._energy.nopython_signatures:
             name = str(signature.return_type)
             if name.startswith("float"):
                 check_precision(self.name, np.dtype(name))
+        try:
+            self._energy.py_func(theta.copy(), X[0].copy())
+        except IndexError as error:  # compiled, it would read what lies behind
+            raise ValueError(
+                f"{self.name} asks for an entry that is not there ({error}): theta has as many as "
+                f"init, {len(theta)}, and a row has {X.shape[1]}."
+            ) from error
+        except Exception:  # what works when compiled only
+            return
 
     def _called_energies(self, theta, X, whose):
         out = np.empty(len(X))
@@ -150,7 +160,7 @@ class ScalarFunction(GivenEnergy):
         except CompilationError as error:
             raise TypeError(
                 f"{self.name} must be a compiled function of theta (n_params,) and a row x "
-                f"(n_features,) that returns a number: {first_line(error)}"
+                f"(n_features,) that returns a number: {self._said(error, points[0], X)}"
             ) from error
         except Exception as error:
             cause = error
@@ -163,6 +173,14 @@ class ScalarFunction(GivenEnergy):
                 f"{self.name} must not change its input: it changed {changed} in "
                 f"{whose.row(mark // 2 - 1)}."
             )
+
+    def _said(self, error, theta, X):
+        """Why it does not compile as a number."""
+        try:
+            shape = np.shape(self._energy(theta.copy(), X[0].copy()))
+        except Exception:
+            shape = ()
+        return f"it returned an array of shape {shape}." if shape else first_line(error)
 
     def _complaint(self, chunks, points, X, whose):
         """About the first row of some chunks that raises."""
