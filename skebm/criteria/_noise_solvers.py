@@ -182,10 +182,10 @@ def minimise_lbfgs(problem, x, tol, max_iter):
     if not len(x):
         return Solution(problem.at(x), 0, 0.0)
     first, *others = _rounded(problem)
-    search = _Search(first, x)
+    search, roughly = _Search(first, x), max(tol, _ROUGHLY)
     for following in others:
-        if search.n_iter < max_iter:
-            search.run(max_iter - search.n_iter, max(tol, _ROUGHLY))
+        if search.n_iter < max_iter and not search.residual <= roughly:
+            search.run(max_iter - search.n_iter, roughly)
         search.turn_to(following)
     if others:
         search.look()
@@ -235,11 +235,11 @@ class _Search:
         """One run of ``max_iter`` steps at most from the lowest point to slopes of ``tol``."""
         from scipy.optimize import minimize  # takes longer to import than the package
 
-        origin, scaling, roots = self.lowest.x, self.scaling, self.roots
-        self.enough = False
+        first, scaling, roots = self.lowest, self.scaling, self.roots
+        origin, self.enough = first.x, False
 
         def value_and_slopes(u):
-            point = self.problem.at(origin + scaling.forth(u))
+            point = self.problem.at(origin + scaling.forth(u)) if u.any() else first
             if not np.isfinite(point.value):
                 return self._beyond(u - scaling.of_point(self.lowest.x - origin), scaling)
             small = _largest(point.slopes, roots) <= tol

@@ -33,7 +33,8 @@ def log_mean_exp(log_weights):
     n, largest = len(log_weights), log_weights.max()
     weights = np.exp(log_weights - largest)
     total, apart = weights.sum(), weights - weights.mean()
-    second, fourth = (apart**2).mean(), (apart**4).mean()
+    squares = apart**2
+    second, fourth = squares.mean(), (squares**2).mean()
     spread = fourth - second**2
     return Estimate(
         value=float(largest + np.log(total / n)),
