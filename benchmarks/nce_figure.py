@@ -26,7 +26,8 @@ def draw(rows, path):
         axes.set_title(title, loc="left", fontsize=11)
         axes.set_xlabel("rows of data")
     figure.suptitle(
-        "Error of four Laplace sources by noise-contrastive estimation, root of the median square ± standard error",
+        "Error of four Laplace sources by noise-contrastive estimation: root of the median square, "
+        "± standard error",
         x=0.01, ha="left", fontsize=12.5,
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
