@@ -246,7 +246,7 @@ def test_the_jacobian_is_that_of_the_report(real):
             up, down = (
                 family.report(theta + s * step[:-1], 0.3 + s * step[-1], units) for s in (1, -1)
             )
-            np.testing.assert_allclose(J[:-1, k], (up.params - down.params) / 2e-6, atol=1e-6)
+            np.testing.assert_allclose(J[:-1, k], (up.params - down.params) / 2e-6, atol=1e-7)
             rise = (up.log_partition - down.log_partition) / 2e-6
             assert J[-1, k] == pytest.approx(rise, abs=1e-7)
         params = family.report(theta, 0.3, units).params
