@@ -285,9 +285,10 @@ class LearnsByContrast:
                 f"is seen by is {outcome.weighed.ess:.1f}: there may be no density, or noise may "
                 "not cover it. Take wider noise, or look whether the energy grows on all sides."
             )
-        if not (complaints or remarks) and disagreement(outcome) > _APART:
+        apart = disagreement(outcome)
+        if not (complaints or remarks) and apart > _APART:
             remarks.append(
-                f"log Z as it was learned is {disagreement(outcome):.1f} standard errors away from "
+                f"log Z as it was learned is {apart:.1f} standard errors away from "
                 "that of the learned energy by importance sampling from the noise, so that "
                 "densities do not sum to one: the model is far from the data. Take an energy that "
                 "is nearer, or a larger noise_ratio, with which both agree."
